@@ -1,0 +1,62 @@
+"""What one prompt may mean: masks ranked by how much they are to be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """One mask that answers a prompt.
+
+    Attributes:
+        mask: (H, W) bool in the original image's size.
+        score: the ranking key, 0..1.
+        predicted_iou: the IoU head's estimate, clipped to 0..1 (not trusted alone).
+        stability: IoU of the mask thresholded a little higher and a little lower, 0..1.
+        area: pixels in ``mask``.
+        box: (4,) float32 tight x0, y0, x1, y1 through the outer edges of the pixels (a mask of the
+            single pixel x, y has the box x - 0.5, y - 0.5, x + 0.5, y + 0.5); zeros when empty.
+        parent: index, in the same list, of the smallest hypothesis that contains this one; -1 none.
+        logits: (h, w) float32 low-resolution logits, the mask prompt of a later refinement.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    score: float
+    predicted_iou: float
+    stability: float
+    area: int
+    box: npt.NDArray[np.float32]
+    parent: int
+    logits: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses:
+    """The hypotheses of one prompt, best first.
+
+    Attributes:
+        items: one to three hypotheses, sorted by descending score.
+        ambiguous: the runner-up's score is close and its size differs.
+    """
+
+    items: tuple[Hypothesis, ...]
+    ambiguous: bool
+
+    @property
+    def best(self) -> Hypothesis:
+        """The hypothesis with the highest score."""
+        return self.items[0]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Hypothesis:
+        return self.items[index]
+
+    def __iter__(self) -> Iterator[Hypothesis]:
+        return iter(self.items)
