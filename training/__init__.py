@@ -1,0 +1,1 @@
+"""Training of the embedded models: scenes are composed, the model is trained and evaluated."""
