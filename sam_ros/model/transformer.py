@@ -1,0 +1,114 @@
+"""The two-way transformer: prompt tokens and the image embedding attend to each other."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sam_ros.model.layers import FeedForward
+
+
+class TwoWayTransformer(nn.Module):
+    """Updates tokens and image together (SAM, appendix A, "Lightweight mask decoder").
+
+    Positions are added again at every attention, so that they are never lost on the way.
+
+    Args:
+        depth: number of two-way blocks.
+        dim: width of tokens and image.
+        heads: attention heads.
+        mlp_dim: hidden width of the tokens' feed-forward layers.
+        downsample: attention between tokens and image runs at width ``dim // downsample``.
+    """
+
+    def __init__(
+        self, depth: int, dim: int, heads: int, mlp_dim: int, downsample: int = 2
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            TwoWayBlock(dim, heads, mlp_dim, downsample, first=i == 0) for i in range(depth)
+        )
+        self.final_attn_token_to_image = Attention(dim, heads, downsample)
+        self.norm_final_attn = nn.LayerNorm(dim)
+
+    def forward(self, image: Tensor, image_pe: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Let tokens and image exchange what they know.
+
+        Args:
+            image: (B, C, h, w) image embedding.
+            image_pe: (1, C, h, w) or (B, C, h, w) positional encoding of its cells.
+            tokens: (B, T, C).
+
+        Returns:
+            The tokens (B, T, C) and the image (B, h * w, C) after the exchange.
+        """
+        keys = image.flatten(2).transpose(1, 2)  # (B, h * w, C)
+        key_pe = image_pe.flatten(2).transpose(1, 2)  # (1 or B, h * w, C)
+        queries = tokens
+        for layer in self.layers:
+            queries, keys = layer(queries, keys, query_pe=tokens, key_pe=key_pe)
+        seen = self.final_attn_token_to_image(q=queries + tokens, k=keys + key_pe, v=keys)
+        return self.norm_final_attn(queries + seen), keys
+
+
+class TwoWayBlock(nn.Module):
+    """Tokens attend to themselves, then to the image, then the image attends to the tokens."""
+
+    def __init__(self, dim: int, heads: int, mlp_dim: int, downsample: int, first: bool) -> None:
+        super().__init__()
+        self.first = first
+        self.self_attn = Attention(dim, heads)
+        self.norm1 = nn.LayerNorm(dim)
+        self.cross_attn_token_to_image = Attention(dim, heads, downsample)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = FeedForward(dim, mlp_dim, nn.ReLU)
+        self.norm3 = nn.LayerNorm(dim)
+        self.cross_attn_image_to_token = Attention(dim, heads, downsample)
+        self.norm4 = nn.LayerNorm(dim)
+
+    def forward(
+        self, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        queries = self.norm1(self._attend_to_each_other(queries, query_pe))
+
+        placed_keys = keys + key_pe
+        seen = self.cross_attn_token_to_image(q=queries + query_pe, k=placed_keys, v=keys)
+        queries = self.norm2(queries + seen)
+        queries = self.norm3(queries + self.mlp(queries))
+
+        told = self.cross_attn_image_to_token(q=placed_keys, k=queries + query_pe, v=queries)
+        return queries, self.norm4(keys + told)
+
+    def _attend_to_each_other(self, queries: Tensor, query_pe: Tensor) -> Tensor:
+        # In the first block the queries are their own positions: nothing to add, nothing to keep.
+        placed = queries if self.first else queries + query_pe
+        attended: Tensor = self.self_attn(q=placed, k=placed, v=queries)
+        return attended if self.first else queries + attended
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose projections may be narrower than the embedding."""
+
+    def __init__(self, dim: int, heads: int, downsample: int = 1) -> None:
+        super().__init__()
+        inner_dim = dim // downsample
+        if inner_dim % heads:
+            raise ValueError(f"attention width {inner_dim} must be a multiple of heads {heads}")
+        self.heads = heads
+        self.q_proj = nn.Linear(dim, inner_dim)
+        self.k_proj = nn.Linear(dim, inner_dim)
+        self.v_proj = nn.Linear(dim, inner_dim)
+        self.out_proj = nn.Linear(inner_dim, dim)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q = self._split_heads(self.q_proj(q))  # (B, heads, N, d)
+        k = self._split_heads(self.k_proj(k))  # (B, heads, M, d)
+        v = self._split_heads(self.v_proj(v))
+        x: Tensor = F.scaled_dot_product_attention(q, k, v)
+        x = x.transpose(1, 2).flatten(2)  # (B, N, heads * d)
+        x = self.out_proj(x)
+        return x
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        return x.reshape(batch, length, self.heads, width // self.heads).transpose(1, 2)
