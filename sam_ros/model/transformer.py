@@ -16,19 +16,19 @@ class TwoWayTransformer(nn.Module):
     Args:
         depth: number of two-way blocks.
         dim: width of tokens and image.
-        heads: attention heads.
+        num_heads: attention heads.
         mlp_dim: hidden width of the tokens' feed-forward layers.
         downsample: attention between tokens and image runs at width ``dim // downsample``.
     """
 
     def __init__(
-        self, depth: int, dim: int, heads: int, mlp_dim: int, downsample: int = 2
+        self, depth: int, dim: int, num_heads: int, mlp_dim: int, downsample: int = 2
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            TwoWayBlock(dim, heads, mlp_dim, downsample, first=i == 0) for i in range(depth)
+            TwoWayBlock(dim, num_heads, mlp_dim, downsample, first=i == 0) for i in range(depth)
         )
-        self.final_attn_token_to_image = Attention(dim, heads, downsample)
+        self.final_attn_token_to_image = Attention(dim, num_heads, downsample)
         self.norm_final_attn = nn.LayerNorm(dim)
 
     def forward(self, image: Tensor, image_pe: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,16 +54,18 @@ class TwoWayTransformer(nn.Module):
 class TwoWayBlock(nn.Module):
     """Tokens attend to themselves, then to the image, then the image attends to the tokens."""
 
-    def __init__(self, dim: int, heads: int, mlp_dim: int, downsample: int, first: bool) -> None:
+    def __init__(
+        self, dim: int, num_heads: int, mlp_dim: int, downsample: int, first: bool
+    ) -> None:
         super().__init__()
         self.first = first
-        self.self_attn = Attention(dim, heads)
+        self.self_attn = Attention(dim, num_heads)
         self.norm1 = nn.LayerNorm(dim)
-        self.cross_attn_token_to_image = Attention(dim, heads, downsample)
+        self.cross_attn_token_to_image = Attention(dim, num_heads, downsample)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = FeedForward(dim, mlp_dim, nn.ReLU)
         self.norm3 = nn.LayerNorm(dim)
-        self.cross_attn_image_to_token = Attention(dim, heads, downsample)
+        self.cross_attn_image_to_token = Attention(dim, num_heads, downsample)
         self.norm4 = nn.LayerNorm(dim)
 
     def forward(
@@ -89,12 +91,14 @@ class TwoWayBlock(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention whose projections may be narrower than the embedding."""
 
-    def __init__(self, dim: int, heads: int, downsample: int = 1) -> None:
+    def __init__(self, dim: int, num_heads: int, downsample: int = 1) -> None:
         super().__init__()
         inner_dim = dim // downsample
-        if inner_dim % heads:
-            raise ValueError(f"attention width {inner_dim} must be a multiple of heads {heads}")
-        self.heads = heads
+        if inner_dim % num_heads:
+            raise ValueError(
+                f"attention width {inner_dim} must be a multiple of num_heads {num_heads}"
+            )
+        self.num_heads = num_heads
         self.q_proj = nn.Linear(dim, inner_dim)
         self.k_proj = nn.Linear(dim, inner_dim)
         self.v_proj = nn.Linear(dim, inner_dim)
@@ -111,4 +115,4 @@ class Attention(nn.Module):
 
     def _split_heads(self, x: Tensor) -> Tensor:
         batch, length, width = x.shape
-        return x.reshape(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        return x.reshape(batch, length, self.num_heads, width // self.num_heads).transpose(1, 2)
