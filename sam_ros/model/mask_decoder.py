@@ -83,7 +83,7 @@ class MaskDecoder(nn.Module):
         tokens, image_seen = self.transformer(image, image_pe, tokens)
         src = image_seen.transpose(1, 2).reshape(image.shape)  # (B, h * w, C) -> (B, C, h, w)
 
-        features = self.upscale(src, image_embeddings)
+        features = self.upscale(src, image_embeddings, dense)
         kernels = self.mask_kernels(tokens[:, 1 : 1 + self.num_mask_tokens])
         masks = torch.einsum("bmc,bchw->bmhw", kernels, features)
         return masks, self.iou_prediction_head(tokens[:, 0])
@@ -97,12 +97,13 @@ class MaskDecoder(nn.Module):
         """The image that enters the transformer, (B, C, h, w)."""
         return image_embeddings + dense
 
-    def upscale(self, src: Tensor, image_embeddings: Tensor) -> Tensor:
+    def upscale(self, src: Tensor, image_embeddings: Tensor, dense: Tensor) -> Tensor:
         """Bring the image to the resolution of the masks.
 
         Args:
             src: (B, C, h, w) image after the transformer.
             image_embeddings: (1 or B, C', h, w) as given to :meth:`forward`; unused here.
+            dense: (B, C'', h, w) dense prompt embeddings as given to :meth:`forward`; unused here.
 
         Returns:
             (B, C // 8, 4h, 4w).

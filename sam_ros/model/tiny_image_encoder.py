@@ -1,0 +1,177 @@
+"""The image encoder of ``sam_tiny``: a convolutional stem followed by a small vision transformer.
+
+The stem reaches stride 16 in four steps; its stride-4 and stride-8 features travel with the
+embedding, folded into channels by space-to-depth, so that the embedding stays one tensor and the
+calls between the parts stay the paper's. Position comes from the convolutions: there is no
+positional table, and any side that is a multiple of ``16 * window_size`` works.
+
+Sources: SAM (arXiv 2304.02643), ViTDet windows (2203.16527), ConvNeXt blocks (2201.03545), a
+depthwise convolution beside attention as in TinyViT (2207.10666).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PATCH = 16
+
+
+@dataclass(frozen=True)
+class TinyChannels:
+    """How the channels of a ``sam_tiny`` embedding are shared out.
+
+    Attributes:
+        coarse: channels of the stride-16 features, the width of the mask decoder.
+        stride8: channels of the stride-8 features (four of ours hold one of theirs).
+        stride4: channels of the stride-4 features.
+    """
+
+    coarse: int
+    stride8: int
+    stride4: int
+
+    @property
+    def total(self) -> int:
+        """Channels of the embedding tensor."""
+        return self.coarse + 4 * self.stride8 + 16 * self.stride4
+
+    def fold(self, coarse: Tensor, stride8: Tensor, stride4: Tensor) -> Tensor:
+        """Pack (B,C,h,w), (B,C8,2h,2w) and (B,C4,4h,4w) into one (B,total,h,w) embedding."""
+        folded = (F.pixel_unshuffle(stride8, 2), F.pixel_unshuffle(stride4, 4))
+        return torch.cat((coarse, *folded), dim=1)
+
+    def unfold(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The inverse of :meth:`fold`."""
+        sizes = [self.coarse, 4 * self.stride8, 16 * self.stride4]
+        coarse, stride8, stride4 = embedding.split(sizes, dim=1)
+        return coarse, F.pixel_shuffle(stride8, 2), F.pixel_shuffle(stride4, 4)
+
+
+class ConvBlock(nn.Module):
+    """Depthwise 5x5 convolution and a channel MLP, residual; (B,H,W,C) in and out."""
+
+    def __init__(self, dim: int, mlp_ratio: int = 4) -> None:
+        super().__init__()
+        self.local = nn.Conv2d(dim, dim, 5, padding=2, groups=dim)
+        self.norm = nn.LayerNorm(dim)
+        self.expand = nn.Linear(dim, mlp_ratio * dim)
+        self.project = nn.Linear(mlp_ratio * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.local(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + self.project(F.gelu(self.expand(self.norm(y))))
+
+
+class DownSample(nn.Module):
+    """Strided 3x3 convolution and LayerNorm; (B,H,W,C) to (B,H/2,W/2,D)."""
+
+    def __init__(self, dim_in: int, dim_out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(dim_in, dim_out, 3, stride=2, padding=1)
+        self.norm = nn.LayerNorm(dim_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention inside square windows, or over the whole grid."""
+
+    def __init__(self, dim: int, num_heads: int, window_size: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.window_size = window_size
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, h, w, c = x.shape
+        win_h, win_w = (self.window_size, self.window_size) if self.window_size else (h, w)
+        n_h, n_w = h // win_h, w // win_w
+        qkv = self.qkv(x).view(b, n_h, win_h, n_w, win_w, 3, self.num_heads, c // self.num_heads)
+        qkv = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7)  # 3, B, n_h, n_w, heads, win_h, win_w, C/heads
+        q, k, v = qkv.reshape(3, b * n_h * n_w, self.num_heads, win_h * win_w, -1).unbind(0)
+        y = F.scaled_dot_product_attention(q, k, v)
+        y = y.view(b, n_h, n_w, self.num_heads, win_h, win_w, -1)
+        return self.proj(y.permute(0, 1, 4, 2, 5, 3, 6).reshape(b, h, w, c))
+
+
+class Block(nn.Module):
+    """Transformer block with a depthwise 3x3 convolution between attention and MLP."""
+
+    def __init__(self, dim: int, num_heads: int, window_size: int, mlp_ratio: int = 4) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = Attention(dim, num_heads, window_size)
+        self.local = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.expand = nn.Linear(dim, mlp_ratio * dim)
+        self.project = nn.Linear(mlp_ratio * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        x = x + self.local(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + self.project(F.gelu(self.expand(self.norm2(x))))
+
+
+class TinyImageEncoder(nn.Module):
+    """Images to embeddings that carry their own high-resolution features."""
+
+    def __init__(
+        self,
+        channels: TinyChannels,
+        stem: tuple[int, int, int] = (24, 48, 96),
+        stem_blocks: tuple[int, int] = (2, 2),
+        dim: int = 192,
+        depth: int = 6,
+        num_heads: int = 6,
+        window_size: int = 8,
+        global_blocks: tuple[int, ...] = (2, 5),
+    ) -> None:
+        """Build the encoder.
+
+        Args:
+            channels: layout of the embedding.
+            stem: channels at strides 2, 4 and 8.
+            stem_blocks: ``ConvBlock`` s at strides 4 and 8.
+            dim: width of the transformer at stride 16.
+            depth: transformer blocks.
+            num_heads: attention heads.
+            window_size: side of the attention windows in cells of 16 px.
+            global_blocks: indices of the blocks that attend to the whole grid.
+        """
+        super().__init__()
+        self.channels = channels
+        self.stride2 = nn.Conv2d(3, stem[0], 3, stride=2, padding=1)
+        self.stride4 = DownSample(stem[0], stem[1])
+        self.blocks4 = nn.Sequential(*(ConvBlock(stem[1]) for _ in range(stem_blocks[0])))
+        self.stride8 = DownSample(stem[1], stem[2])
+        self.blocks8 = nn.Sequential(*(ConvBlock(stem[2]) for _ in range(stem_blocks[1])))
+        self.stride16 = DownSample(stem[2], dim)
+        windows = (0 if i in global_blocks else window_size for i in range(depth))
+        self.blocks = nn.Sequential(*(Block(dim, num_heads, window) for window in windows))
+        self.neck = nn.Conv2d(dim, channels.coarse, 3, padding=1)
+        self.neck_norm = nn.LayerNorm(channels.coarse)
+        self.fine8 = nn.Linear(stem[2], channels.stride8)
+        self.fine4 = nn.Linear(stem[1], channels.stride4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode images.
+
+        Args:
+            x: (B, 3, S, S) normalised RGB.
+
+        Returns:
+            (B, channels.total, S/16, S/16) embedding; :meth:`TinyChannels.unfold` takes it apart.
+        """
+        x = F.gelu(self.stride2(x)).permute(0, 2, 3, 1)  # B, S/2, S/2, C
+        fine4 = self.blocks4(self.stride4(x))
+        fine8 = self.blocks8(self.stride8(fine4))
+        x = self.blocks(self.stride16(fine8))
+        x = self.neck(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        maps = (self.neck_norm(x), self.fine8(fine8), self.fine4(fine4))
+        return self.channels.fold(*(m.permute(0, 3, 1, 2) for m in maps))
