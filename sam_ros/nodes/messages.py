@@ -1,0 +1,177 @@
+"""Segmentation results as ROS messages: pure functions, nothing is published or remembered here."""
+
+from __future__ import annotations
+
+from array import array as Array
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from builtin_interfaces.msg import Duration
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import (
+    BoundingBox2D,
+    Detection2D,
+    Detection2DArray,
+    LabelInfo,
+    ObjectHypothesisWithPose,
+    VisionClass,
+)
+
+from sam_ros.engine import rle
+from sam_ros.engine.hypothesis import Hypothesis
+from sam_ros.msg import Instance, InstanceArray, Mask, MaskHypothesis, Prompt, PromptArray
+from sam_ros.nodes.images import to_image
+from sam_ros.nodes.labels import LabelIds
+from sam_ros.nodes.objects import InstanceResult
+
+Size = tuple[int, int]
+Mask2D = npt.NDArray[np.bool_]
+
+
+def to_mask(mask: Mask2D) -> Mask:
+    """(H, W) bool as COCO run lengths."""
+    counts = Array("I")
+    counts.frombytes(np.ascontiguousarray(rle.encode(mask), np.uint32).tobytes())
+    height, width = mask.shape
+    return Mask(height=height, width=width, counts=counts)
+
+
+def to_box(box: npt.NDArray[np.float32]) -> BoundingBox2D:
+    """Outer edges x0, y0, x1, y1 as centre and size."""
+    x0, y0, x1, y1 = (float(value) for value in box)
+    msg = BoundingBox2D(size_x=x1 - x0, size_y=y1 - y0)
+    msg.center.position.x, msg.center.position.y = (x0 + x1) / 2, (y0 + y1) / 2
+    return msg
+
+
+def to_instance(result: InstanceResult) -> Instance:
+    """One object with all its hypotheses, best first."""
+    return Instance(
+        object_id=result.object_id,
+        instance_id=result.instance_id,
+        label=result.label,
+        label_score=float(result.label_score),
+        state=int(result.state),
+        selected=result.selected,
+        ambiguous=result.hypotheses.ambiguous,
+        hypotheses=[_to_hypothesis(item) for item in result.hypotheses],
+    )
+
+
+def to_instance_array(
+    header: Header, size: Size, model: str, latency: float, results: Iterable[InstanceResult]
+) -> InstanceArray:
+    """All objects of one frame.
+
+    Args:
+        header: the source image's.
+        size: (H, W) of the source image.
+        model: name of the model that made the masks.
+        latency: seconds from the image's arrival to now.
+        results: in the order to publish.
+    """
+    seconds, fraction = divmod(max(latency, 0.0), 1.0)
+    return InstanceArray(
+        header=header,
+        height=size[0],
+        width=size[1],
+        model=model,
+        latency=Duration(sec=int(seconds), nanosec=int(fraction * 1e9)),
+        instances=[to_instance(result) for result in results],
+    )
+
+
+def target_mask(header: Header, size: Size, result: InstanceResult | None) -> Image:
+    """mono8, 255 on the target; all 0 when there is none or it is lost."""
+    chosen = _chosen(result) if result else None
+    return _binary(header, chosen.mask if chosen else np.zeros(size, np.bool_))
+
+
+def mask_images(header: Header, results: Iterable[InstanceResult]) -> list[Image]:
+    """One mono8 0 / 255 image per result that has a mask."""
+    return [_binary(header, chosen.mask) for item in results if (chosen := _chosen(item))]
+
+
+def instance_mask(header: Header, size: Size, results: Sequence[InstanceResult]) -> Image:
+    """16UC1, each pixel the instance_id of the object that owns it, 0 elsewhere."""
+    values = [result.instance_id for result in results]
+    return to_image(_paint(size, results, values, np.uint16), "16UC1", header)
+
+
+def label_mask(
+    header: Header, size: Size, results: Sequence[InstanceResult], labels: LabelIds
+) -> Image:
+    """mono8, each pixel the class number of the object that owns it, 0 elsewhere."""
+    values = [labels.of(result.label) for result in results]
+    return to_image(_paint(size, results, values, np.uint8), "mono8", header)
+
+
+def confidence(header: Header, size: Size, results: Sequence[InstanceResult]) -> Image:
+    """mono8, the score 0..1 of the owner's chosen hypothesis as 0..255, at least 1 on a mask."""
+    values = [
+        max(1, round(255 * chosen.score)) if (chosen := _chosen(item)) else 0 for item in results
+    ]
+    return to_image(_paint(size, results, values, np.uint8), "mono8", header)
+
+
+def label_info(header: Header, labels: LabelIds, threshold: float = 0.0) -> LabelInfo:
+    """What the numbers of ~/label_mask mean."""
+    classes = [
+        VisionClass(class_id=number, class_name=name) for name, number in labels.ids.items()
+    ]
+    return LabelInfo(header=header, class_map=classes, threshold=threshold)
+
+
+def to_detections(header: Header, results: Iterable[InstanceResult]) -> Detection2DArray:
+    """The tight box of each object's chosen mask; lost objects are left out."""
+    detections = []
+    for result in results:
+        if chosen := _chosen(result):
+            kind = ObjectHypothesisWithPose()
+            kind.hypothesis.class_id = result.label
+            kind.hypothesis.score = float(chosen.score)
+            box = to_box(chosen.box)
+            detections.append(
+                Detection2D(header=header, results=[kind], bbox=box, id=result.object_id)
+            )
+    return Detection2DArray(header=header, detections=detections)
+
+
+def active_prompts(header: Header, prompts: Iterable[Prompt]) -> PromptArray:
+    """The prompts the node answers on every frame."""
+    return PromptArray(header=header, prompts=list(prompts))
+
+
+def _binary(header: Header, mask: Mask2D) -> Image:
+    return to_image(np.where(mask, np.uint8(255), np.uint8(0)), "mono8", header)
+
+
+def _to_hypothesis(item: Hypothesis) -> MaskHypothesis:
+    return MaskHypothesis(
+        mask=to_mask(item.mask),
+        score=float(item.score),
+        predicted_iou=float(item.predicted_iou),
+        stability=float(item.stability),
+        area=int(item.area),
+        bbox=to_box(item.box),
+        parent=int(item.parent),
+    )
+
+
+def _chosen(result: InstanceResult) -> Hypothesis | None:
+    """The hypothesis the object stands for; None while the object is lost."""
+    return result.hypotheses[result.selected] if len(result.hypotheses) else None
+
+
+def _paint(
+    size: Size, results: Sequence[InstanceResult], values: Sequence[int], dtype: Any
+) -> npt.NDArray[Any]:
+    """(H, W) with each mask filled by its value, large first: a part stays visible on its whole."""
+    canvas = np.zeros(size, dtype)
+    masks = [(chosen, value) for item, value in zip(results, values) if (chosen := _chosen(item))]
+    for chosen, value in sorted(masks, key=lambda pair: -pair[0].area):
+        canvas[chosen.mask] = value
+    return canvas
