@@ -1,0 +1,213 @@
+"""MobileSAM's image encoder: TinyViT-5M (2207.10666) whose last stage keeps stride 16."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sam_ros.model.layers import neck
+from sam_ros.model.windows import merge, partition
+
+_CLASSES = 1000
+
+
+class TinyViT(nn.Module):
+    """Convolutions at stride 4, then windowed attention at strides 8, 16 and 16.
+
+    Nothing in it depends on the size of the image.
+
+    Args:
+        dims: channels of the four stages.
+        depths: blocks of the four stages; the first stage's are convolutions.
+        num_heads: attention heads of the last three stages.
+        window_sizes: side of the attention windows of the last three stages, cells.
+        strides: step from each stage to the next.
+        out_channels: channels of the embedding.
+    """
+
+    def __init__(
+        self,
+        dims: tuple[int, int, int, int],
+        depths: tuple[int, int, int, int],
+        num_heads: tuple[int, int, int],
+        window_sizes: tuple[int, int, int],
+        strides: tuple[int, int, int],
+        out_channels: int,
+    ) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbed(dims[0])
+        downs = [Downsample(n, m, s) for n, m, s in zip(dims, dims[1:], strides, strict=False)]
+        convolutions = (InvertedBottleneck(dims[0]) for _ in range(depths[0]))
+        self.layers = nn.ModuleList([Stage(convolutions, downs[0])])
+        for i, down in enumerate([*downs[1:], None]):
+            dim, heads, window = dims[i + 1], num_heads[i], window_sizes[i]
+            blocks = (Block(dim, heads, window) for _ in range(depths[i + 1]))
+            self.layers.append(Stage(blocks, down))
+        # The classifier of the pre-training: in the checkpoint, never called.
+        self.norm_head = nn.LayerNorm(dims[-1])
+        self.head = nn.Linear(dims[-1], _CLASSES)
+        self.neck = neck(dims[-1], out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode normalised images (B, 3, H, W) as embeddings (B, C, H / 16, W / 16)."""
+        x = self.patch_embed(x)
+        for stage in self.layers:
+            x = stage(x)
+        x = self.neck(x)
+        return x
+
+
+def conv_norm(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Convolution and batch normalisation, (B, in, H, W) -> (B, out, H / stride, W / stride)."""
+    conv = nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel,
+        stride=stride,
+        padding=kernel // 2,
+        groups=groups,
+        bias=False,
+    )
+    return nn.Sequential(OrderedDict(c=conv, bn=nn.BatchNorm2d(out_channels)))
+
+
+class PatchEmbed(nn.Module):
+    """Two strided convolutions, (B, 3, H, W) -> (B, dim, H / 4, W / 4)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.seq = nn.Sequential(
+            conv_norm(3, dim // 2, kernel=3, stride=2),
+            nn.GELU(),
+            conv_norm(dim // 2, dim, kernel=3, stride=2),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.seq(x)
+        return x
+
+
+class InvertedBottleneck(nn.Module):
+    """Widen, filter each channel, narrow again; residual (MobileNetV2, 1801.04381)."""
+
+    def __init__(self, dim: int, expansion: int = 4) -> None:
+        super().__init__()
+        hidden = expansion * dim
+        self.conv1 = conv_norm(dim, hidden, kernel=1)
+        self.conv2 = conv_norm(hidden, hidden, kernel=3, groups=hidden)
+        self.conv3 = conv_norm(hidden, dim, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.gelu(self.conv1(x))
+        y = F.gelu(self.conv2(y))
+        return F.gelu(x + self.conv3(y))
+
+
+class Downsample(nn.Module):
+    """The step between two stages, (B, in, H, W) -> (B, out, H / stride, W / stride)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = conv_norm(in_channels, out_channels, kernel=1)
+        self.conv2 = conv_norm(
+            out_channels, out_channels, kernel=3, stride=stride, groups=out_channels
+        )
+        self.conv3 = conv_norm(out_channels, out_channels, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(self.conv1(x))
+        x = F.gelu(self.conv2(x))
+        x = self.conv3(x)
+        return x
+
+
+class Stage(nn.Module):
+    """Blocks of one resolution and the step to the next, (B, C, H, W) in and out."""
+
+    def __init__(self, blocks: Iterable[nn.Module], downsample: Downsample | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x if self.downsample is None else self.downsample(x)
+
+
+class Block(nn.Module):
+    """Attention in windows, a depthwise convolution across their borders, and an MLP."""
+
+    def __init__(self, dim: int, num_heads: int, window_size: int) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.attn = Attention(dim, num_heads, window_size)
+        self.local_conv = conv_norm(dim, dim, kernel=3, groups=dim)
+        self.mlp = FeedForward(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        x = x + self._attend(x)
+        x = self.local_conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = x + self.mlp(x)
+        return x.permute(0, 3, 1, 2)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        windows = partition(x, self.window_size)  # (B * count, side, side, C)
+        attended = self.attn(windows.flatten(1, 2)).reshape(windows.shape)
+        return merge(attended, (x.shape[1], x.shape[2]))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention in a window, with a learned bias for each distance of cells."""
+
+    attention_bias_idxs: Tensor
+
+    def __init__(self, dim: int, num_heads: int, window_size: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.norm = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.attention_biases = nn.Parameter(torch.zeros(num_heads, window_size**2))
+        self.register_buffer("attention_bias_idxs", _bias_indices(window_size), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, length, c = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(b, length, self.num_heads, 3, c // self.num_heads)
+        q, k, v = qkv.permute(3, 0, 2, 1, 4).unbind(0)  # (B, heads, N, d) each
+        # Looked up at every call: a table kept between calls outlives the weights it came from.
+        bias = self.attention_biases[:, self.attention_bias_idxs]  # (heads, N, N)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = self.proj(x.transpose(1, 2).reshape(b, length, c))
+        return x
+
+
+def _bias_indices(window_size: int) -> Tensor:
+    """For each pair of a window's cells (N, N): where the bias of their distance is kept."""
+    # On the CPU also when the module is built on the meta device: no checkpoint brings it.
+    cells = torch.arange(window_size**2, device="cpu")
+    row, column = cells // window_size, cells % window_size
+    rows_apart = (row[:, None] - row[None, :]).abs()
+    columns_apart = (column[:, None] - column[None, :]).abs()
+    return rows_apart * window_size + columns_apart
+
+
+class FeedForward(nn.Module):
+    """Normalisation and two linear layers on channels-last features."""
+
+    def __init__(self, dim: int, expansion: int = 4) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.fc1 = nn.Linear(dim, expansion * dim)
+        self.fc2 = nn.Linear(expansion * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.fc2(F.gelu(self.fc1(self.norm(x))))
+        return x

@@ -1,0 +1,27 @@
+"""Cutting an image into square windows for local attention, and putting it together again."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def partition(x: Tensor, size: int) -> Tensor:
+    """Cut (B, H, W, C) into windows (B * count, size, size, C).
+
+    Zeros are added at the right and at the bottom where the image is no multiple of the window.
+    They take part in the attention: the published weights were trained so.
+    """
+    _, h, w, c = x.shape
+    x = F.pad(x, (0, 0, 0, -w % size, 0, -h % size))
+    rows, columns = x.shape[1] // size, x.shape[2] // size
+    x = x.reshape(-1, rows, size, columns, size, c).transpose(2, 3)
+    return x.reshape(-1, size, size, c)  # (B, rows, columns, size, size, C) -> (B * count, ...)
+
+
+def merge(windows: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Undo :func:`partition`: windows (B * count, size, size, C) to (B, H, W, C)."""
+    (h, w), (size, c) = image_size, windows.shape[2:]
+    rows, columns = -(-h // size), -(-w // size)
+    x = windows.reshape(-1, rows, columns, size, size, c).transpose(2, 3)
+    return x.reshape(-1, rows * size, columns * size, c)[:, :h, :w]
