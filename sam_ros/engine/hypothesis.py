@@ -21,7 +21,8 @@ class Hypothesis:
         area: pixels in ``mask``.
         box: (4,) float32 tight x0, y0, x1, y1 through the outer edges of the pixels (a mask of the
             single pixel x, y has the box x - 0.5, y - 0.5, x + 0.5, y + 0.5); zeros when empty.
-        parent: index, in the same list, of the smallest hypothesis that contains this one; -1 none.
+        parent: index, in the same list, of the smallest hypothesis that contains this one; -1
+            for none.
         logits: (h, w) float32 low-resolution logits, the mask prompt of a later refinement.
     """
 
@@ -41,7 +42,7 @@ class Hypotheses:
 
     Attributes:
         items: one to three hypotheses, sorted by descending score.
-        ambiguous: the runner-up's score is close and its size differs.
+        ambiguous: a mask of another size has a score close to the best one's.
     """
 
     items: tuple[Hypothesis, ...]

@@ -1,0 +1,27 @@
+"""What the image encoder makes of one frame; every prompt on that frame reuses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from sam_ros.engine.transform import Transform
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """The image embedding of one frame, kept on the model's device.
+
+    Attributes:
+        features: (1, C, h, w) as the image encoder gives it.
+        transform: between the frame's pixels and the encoder's input.
+    """
+
+    features: torch.Tensor
+    transform: Transform
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the frame in pixels."""
+        return self.transform.size

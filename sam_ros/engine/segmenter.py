@@ -1,0 +1,139 @@
+"""Pictures and prompts in, ranked masks out: the use of the model without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sam_ros.engine.batching import batches, encode_prompts
+from sam_ros.engine.boxes import tight_box
+from sam_ros.engine.config import EngineConfig
+from sam_ros.engine.embedding import Embedding
+from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
+from sam_ros.engine.islands import clean
+from sam_ros.engine.prompt import FOREGROUND, Prompt
+from sam_ros.engine.ranking import pixels_at, rank
+from sam_ros.engine.transform import Transform
+from sam_ros.engine.upsampling import Patch, upsample
+from sam_ros.model import Sam
+
+
+class Segmenter:
+    """Segments pictures with one model. Numpy in, numpy out; embeddings stay on the device.
+
+    Not locked: one thread owns a segmenter.
+
+    Args:
+        sam: the model, in eval mode, on the device it shall run on.
+        config: may be replaced at any time through the attribute of this name.
+    """
+
+    def __init__(self, sam: Sam, config: EngineConfig | None = None) -> None:
+        self.sam = sam
+        self.config = config or EngineConfig()
+
+    @torch.inference_mode()
+    def set_image(self, rgb: npt.NDArray[np.uint8]) -> Embedding:
+        """Encode a picture once; every prompt on it then costs a light decoding.
+
+        Args:
+            rgb: (H, W, 3) uint8 of any size from 1 x 1.
+
+        Raises:
+            ValueError: the array is something else.
+        """
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+            raise ValueError(f"rgb: {rgb.dtype} of shape {rgb.shape}; expected uint8 of (H, W, 3)")
+        transform = Transform((rgb.shape[0], rgb.shape[1]), self.sam.image_size)
+        pixels = transform.scale_image(rgb).to(self.sam.device)
+        features = self.sam.image_encoder(self.sam.preprocess(pixels.float()))
+        return Embedding(features, transform)
+
+    @torch.inference_mode()
+    def segment(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Hypotheses]:
+        """Answer prompts on one picture, as many together as the decoder can take.
+
+        Args:
+            embedding: of the picture, made by the same model.
+            prompts: any number, each for one object.
+
+        Returns:
+            The hypotheses of each prompt, in the order of ``prompts``.
+
+        Raises:
+            ValueError: a prompt is wrong; names the prompt, the field, its value and what was
+                expected. No prompt is answered then.
+        """
+        for index, prompt in enumerate(prompts):
+            try:
+                prompt.validate(embedding.size, self.sam.prompt_encoder.mask_input_size)
+            except ValueError as error:
+                raise ValueError(f"prompts[{index}]: {error}") from None
+        config = self.config
+        answers: dict[int, Hypotheses] = {}
+        for batch in batches(prompts, config.multimask, config.prompts_per_batch):
+            asked = [prompts[index] for index in batch.indices]
+            logits, predicted_iou = self._decode(embedding, asked, batch.multimask)
+            for index, low, iou in zip(batch.indices, logits, predicted_iou, strict=True):
+                answers[index] = self._answer(embedding, prompts[index], low, iou, config)
+        return [answers[index] for index in range(len(prompts))]
+
+    def _decode(
+        self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool
+    ) -> tuple[Tensor, npt.NDArray[np.float32]]:
+        """Low-resolution logits (B, M, h, w) on the device and predicted IoU (B, M), 0..1."""
+        encoder = self.sam.prompt_encoder
+        sparse, dense = encode_prompts(encoder, embedding.transform, prompts)
+        logits, predicted_iou = self.sam.mask_decoder(
+            image_embeddings=embedding.features,
+            image_pe=encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask,
+        )
+        return logits, predicted_iou.float().clamp(0, 1).cpu().numpy()
+
+    def _answer(
+        self,
+        embedding: Embedding,
+        prompt: Prompt,
+        logits: Tensor,
+        predicted_iou: npt.NDArray[np.float32],
+        config: EngineConfig,
+    ) -> Hypotheses:
+        """The ranked masks of one prompt from its logits (M, h, w)."""
+        patches = upsample(
+            logits, embedding.transform, self.sam.mask_threshold, config.stability_offset
+        )
+        candidates = [
+            _hypothesis(prompt, patch, embedding.size, float(iou), low, config.min_area_px)
+            for patch, iou, low in zip(patches, predicted_iou, logits, strict=True)
+        ]
+        return rank(prompt, candidates, config)
+
+
+def _hypothesis(
+    prompt: Prompt,
+    patch: Patch,
+    size: tuple[int, int],
+    predicted_iou: float,
+    logits: Tensor,
+    min_area: int,
+) -> Hypothesis:
+    """One mask, cleaned and measured, not yet ranked."""
+    clicked = pixels_at(prompt.points[prompt.labels == FOREGROUND], size)
+    mask = clean(patch.full(size), min_area, keep=clicked)
+    return Hypothesis(
+        mask=mask,
+        score=0.0,
+        predicted_iou=predicted_iou,
+        stability=patch.stability,
+        area=int(np.count_nonzero(mask)),
+        box=tight_box(mask),
+        parent=-1,
+        logits=logits.float().cpu().numpy().copy(),  # a view would hold on to the whole batch
+    )

@@ -1,0 +1,142 @@
+"""From the decoder's low-resolution logits to masks of the original image, in one pass.
+
+The reference scales the logits to the encoder's square, crops the padding away and scales again.
+Both steps are bilinear, and a bilinear scaling is one matrix along y and one along x. So the two
+together are ``rows @ logits @ columns.T``, with the same numbers but for rounding. Two things make
+it cheap: only the window around the object is computed, for a weighted mean of low logits is low,
+and large windows go through in bands, so that no image-sized float is held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, floor
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sam_ros.engine.transform import Transform
+
+BAND = 1 << 22  # floats of the original image's resolution held at once: 16 MB
+REACH = 2  # no pixel reads cells further than this from its own, over both scalings
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """The window of the original image that holds a mask.
+
+    Attributes:
+        mask: (h, w) bool, every foreground pixel of the mask; a side may be 0.
+        x: column of the window's first pixel.
+        y: row of the window's first pixel.
+        stability: IoU of the masks cut a little above and below the threshold, 0..1.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    x: int
+    y: int
+    stability: float
+
+    def full(self, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """The mask as (H, W) bool of the whole image; memory is touched in the window only."""
+        mask = np.zeros(size, np.bool_)
+        height, width = self.mask.shape
+        mask[self.y : self.y + height, self.x : self.x + width] = self.mask
+        return mask
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One side of the image on its way from the logits to the original.
+
+    Attributes:
+        cells: of the logits along the encoder's square.
+        image_size: side of the square in pixels.
+        input_length: pixels of the square that hold the image, the rest is padding.
+        length: pixels of the original image.
+    """
+
+    cells: int
+    image_size: int
+    input_length: int
+    length: int
+
+    def window(self, hot: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
+        """The pixels that hot cells can reach, and the cells that those pixels read.
+
+        Args:
+            hot: (cells,) bool.
+        """
+        found = np.flatnonzero(hot)
+        if not len(found):
+            return slice(0, 0), slice(0, 0)
+        first, last = int(found[0]), int(found[-1]) + 1
+        scale = self.length / self.input_length * self.image_size / self.cells  # pixels per cell
+        start = min(max(floor((first - REACH) * scale), 0), self.length)
+        stop = min(max(ceil((last + REACH) * scale), start), self.length)
+        return slice(start, stop), slice(max(first - 2 * REACH, 0), last + 2 * REACH)
+
+
+def upsample(
+    logits: Tensor, transform: Transform, threshold: float = 0.0, offset: float = 1.0
+) -> list[Patch]:
+    """Scale logits to the original image and cut them at the threshold.
+
+    The stability of a mask is, as in the reference's mask generator, counted at the original
+    resolution on masks cut ``offset`` above and below the threshold; 0 when both are empty.
+
+    Args:
+        logits: (N, h, w) of the whole square, on any device.
+        transform: of the image.
+        threshold: logits above it belong to the mask.
+        offset: greater than 0.
+
+    Returns:
+        One patch for each of the N masks.
+    """
+    logits = logits.float()
+    vertical, horizontal = (
+        Axis(cells, transform.image_size, inside, length)
+        for cells, inside, length in zip(
+            logits.shape[1:], transform.input_size, transform.size, strict=True
+        )
+    )
+    rows, columns = _matrix(vertical, logits.device), _matrix(horizontal, logits.device)
+    reaches = logits > threshold - offset
+    hot_rows, hot_columns = reaches.any(2).cpu().numpy(), reaches.any(1).cpu().numpy()
+    patches = []
+    for low, hot_y, hot_x in zip(logits, hot_rows, hot_columns, strict=True):
+        (y, from_y), (x, from_x) = vertical.window(hot_y), horizontal.window(hot_x)
+        window = rows[y, from_y], low[from_y, from_x], columns[x, from_x].T
+        mask, stability = _cut(*window, threshold, offset)
+        patches.append(Patch(mask, x.start, y.start, stability))
+    return patches
+
+
+def _cut(
+    rows: Tensor, logits: Tensor, columns: Tensor, threshold: float, offset: float
+) -> tuple[npt.NDArray[np.bool_], float]:
+    """The mask of ``rows @ logits @ columns`` and its stability, band by band."""
+    height, width = len(rows), columns.shape[1]
+    mask = np.empty((height, width), np.bool_)
+    inner = outer = 0
+    band = max(1, BAND // max(1, width))
+    for y in range(0, height, band):
+        values = rows[y : y + band] @ logits @ columns
+        mask[y : y + band] = (values > threshold).cpu().numpy()
+        inner += int(torch.count_nonzero(values > threshold + offset))
+        outer += int(torch.count_nonzero(values > threshold - offset))
+    return mask, inner / outer if outer else 0.0
+
+
+@lru_cache(maxsize=8)
+def _matrix(axis: Axis, device: torch.device) -> Tensor:
+    """(length, cells): both scalings and the crop between them, done to the unit vectors."""
+    unit = torch.eye(axis.cells, device=device)[None]
+    square = F.interpolate(unit, axis.image_size, mode="linear", align_corners=False)
+    image = square[..., : axis.input_length]
+    return F.interpolate(image, axis.length, mode="linear", align_corners=False)[0].T.contiguous()

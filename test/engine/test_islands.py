@@ -1,0 +1,91 @@
+"""Small islands go, small holes are filled, and something always stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from engine_cases import rectangle
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from sam_ros.engine.islands import clean, fill_holes, remove_islands
+
+SIZE = (60, 80)
+masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=16))
+
+
+def pixels(*points: tuple[int, int]) -> npt.NDArray[np.int64]:
+    return np.array(points, np.int64).reshape(-1, 2)
+
+
+def test_islands_and_holes_below_the_size_go() -> None:
+    """What is at or above the size stays."""
+    body = rectangle(SIZE, 10, 10, 40, 40)
+    small, large = rectangle(SIZE, 50, 5, 53, 8), rectangle(SIZE, 60, 20, 64, 24)  # 9 and 16 px
+    hole, gap = rectangle(SIZE, 15, 15, 18, 18), rectangle(SIZE, 25, 25, 29, 29)
+    cleaned = clean((body | small | large) & ~hole & ~gap, min_area=16)
+    assert (cleaned == (body | large) & ~gap).all()
+
+
+def test_the_largest_island_stays_however_small() -> None:
+    """A mask of specks alone keeps the largest speck."""
+    largest = rectangle(SIZE, 30, 30, 33, 33)
+    specks = rectangle(SIZE, 5, 5, 6, 6) | rectangle(SIZE, 70, 50, 72, 52)
+    assert (clean(largest | specks, min_area=1000) == largest).all()
+
+
+def test_a_clicked_island_stays() -> None:
+    """Whoever clicks a small part wants it; clicks outside the mask do not matter."""
+    body, part = rectangle(SIZE, 10, 10, 40, 40), rectangle(SIZE, 50, 50, 52, 52)
+    kept = clean(body | part, min_area=50, keep=pixels((51, 50), (0, 0), (30, 50)))
+    assert (kept == body | part).all()
+    assert (clean(body | part, min_area=50, keep=pixels()) == body).all()
+
+
+def test_a_background_corner_is_no_hole() -> None:
+    """Background that the mask cuts off at the image's edge is not enclosed."""
+    mask = ~rectangle(SIZE, 0, 0, 3, 3)
+    assert clean(mask, min_area=64) is mask
+
+
+def test_thin_diagonals_hold_together_and_close_loops() -> None:
+    """A diagonal line is one island, and a diamond of single pixels encloses its inside."""
+    line = np.eye(40, dtype=np.bool_)
+    assert remove_islands(line, 30) is line
+    diamond = np.add.outer(abs(np.arange(-5, 6)), abs(np.arange(-5, 6))) == 4
+    inside = np.add.outer(abs(np.arange(-5, 6)), abs(np.arange(-5, 6))) <= 4
+    assert (fill_holes(diamond, 1000) == inside).all()
+
+
+@given(masks, st.integers(0, 40))
+def test_never_the_whole_mask_and_never_twice(mask: npt.NDArray[np.bool_], min_area: int) -> None:
+    """Cleaning keeps the mask's existence, leaves its input alone and has nothing left to do."""
+    before = mask.copy()
+    cleaned = clean(mask, min_area)
+    assert cleaned.any() == mask.any()
+    assert (mask == before).all()
+    assert (clean(cleaned, min_area) == cleaned).all()
+
+
+@given(masks, st.integers(2, 20))
+def test_agrees_with_counting_regions_one_by_one(
+    mask: npt.NDArray[np.bool_], min_area: int
+) -> None:
+    """Against scipy's labels of the whole mask, without any window."""
+    ndimage = pytest.importorskip("scipy.ndimage", reason="pip install scipy to compare")
+    edges_only, corners = ndimage.generate_binary_structure(2, 1), np.ones((3, 3))
+    expected = mask.copy()
+    outside, count = ndimage.label(np.pad(~mask, 1, constant_values=True), edges_only)
+    for region in range(1, count + 1):
+        if region != outside[0, 0] and (outside == region).sum() < min_area:
+            expected |= (outside == region)[1:-1, 1:-1]
+    islands, count = ndimage.label(expected, corners)
+    areas = [(islands == region).sum() for region in range(1, count + 1)]
+    for region, area in enumerate(areas, 1):
+        if area < min_area and area != max(areas):
+            expected &= islands != region
+    cleaned = clean(mask, min_area)
+    same_largest = sum(area == max(areas) for area in areas) > 1 and max(areas) < min_area
+    assert same_largest or (cleaned == expected).all()
