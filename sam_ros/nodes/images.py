@@ -20,7 +20,7 @@ PNG_START, PNG_END = b"\x89PNG", b"IEND"
 
 
 class ImageError(ValueError):
-    """An image message that cannot be read; the text names the field, its value and what was expected."""
+    """An image that cannot be read; the text names the field, its value and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -215,8 +215,8 @@ def _decode_with_cv_bridge(msg: Image) -> Picture:
         from cv_bridge import CvBridge, CvBridgeError
     except ImportError:
         raise ImageError(
-            f"image.encoding: {msg.encoding!r}; expected one of {', '.join(ENCODINGS)}, or install "
-            "cv_bridge for bayer and yuv (apt install ros-$ROS_DISTRO-cv-bridge)"
+            f"image.encoding: {msg.encoding!r}; expected one of {', '.join(ENCODINGS)}; "
+            "for bayer and yuv install cv_bridge (apt install ros-$ROS_DISTRO-cv-bridge)"
         ) from None
     try:
         return _uint8(CvBridge().imgmsg_to_cv2(msg, "rgb8"))

@@ -1,9 +1,9 @@
-"""Segmentation results as ROS messages: pure functions, nothing is published or remembered here."""
+"""Segmentation results as ROS messages: pure functions, nothing is published here."""
 
 from __future__ import annotations
 
 from array import array as Array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from builtin_interfaces.msg import Duration
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import (
-    BoundingBox2D,
     Detection2D,
     Detection2DArray,
     LabelInfo,
@@ -22,10 +21,10 @@ from vision_msgs.msg import (
 
 from sam_ros.engine import rle
 from sam_ros.engine.hypothesis import Hypothesis
-from sam_ros.msg import Instance, InstanceArray, Mask, MaskHypothesis, Prompt, PromptArray
+from sam_ros.msg import Instance, InstanceArray, Mask, MaskHypothesis, PromptArray
 from sam_ros.nodes.images import to_image
-from sam_ros.nodes.labels import LabelIds
-from sam_ros.nodes.objects import InstanceResult
+from sam_ros.nodes.objects import UNNAMED, InstanceResult, PromptedObject
+from sam_ros.nodes.prompts import to_box, to_message
 
 Size = tuple[int, int]
 Mask2D = npt.NDArray[np.bool_]
@@ -37,14 +36,6 @@ def to_mask(mask: Mask2D) -> Mask:
     counts.frombytes(np.ascontiguousarray(rle.encode(mask), np.uint32).tobytes())
     height, width = mask.shape
     return Mask(height=height, width=width, counts=counts)
-
-
-def to_box(box: npt.NDArray[np.float32]) -> BoundingBox2D:
-    """Outer edges x0, y0, x1, y1 as centre and size."""
-    x0, y0, x1, y1 = (float(value) for value in box)
-    msg = BoundingBox2D(size_x=x1 - x0, size_y=y1 - y0)
-    msg.center.position.x, msg.center.position.y = (x0 + x1) / 2, (y0 + y1) / 2
-    return msg
 
 
 def to_instance(result: InstanceResult) -> Instance:
@@ -90,9 +81,9 @@ def target_mask(header: Header, size: Size, result: InstanceResult | None) -> Im
     return _binary(header, chosen.mask if chosen else np.zeros(size, np.bool_))
 
 
-def mask_images(header: Header, results: Iterable[InstanceResult]) -> list[Image]:
-    """One mono8 0 / 255 image per result that has a mask."""
-    return [_binary(header, chosen.mask) for item in results if (chosen := _chosen(item))]
+def mask_images(header: Header, size: Size, results: Iterable[InstanceResult]) -> list[Image]:
+    """One mono8 0 / 255 image per result, in order; all 0 where the object is lost."""
+    return [target_mask(header, size, result) for result in results]
 
 
 def instance_mask(header: Header, size: Size, results: Sequence[InstanceResult]) -> Image:
@@ -101,11 +92,9 @@ def instance_mask(header: Header, size: Size, results: Sequence[InstanceResult])
     return to_image(_paint(size, results, values, np.uint16), "16UC1", header)
 
 
-def label_mask(
-    header: Header, size: Size, results: Sequence[InstanceResult], labels: LabelIds
-) -> Image:
+def label_mask(header: Header, size: Size, results: Sequence[InstanceResult]) -> Image:
     """mono8, each pixel the class number of the object that owns it, 0 elsewhere."""
-    values = [labels.of(result.label) for result in results]
+    values = [result.class_id for result in results]
     return to_image(_paint(size, results, values, np.uint8), "mono8", header)
 
 
@@ -117,12 +106,10 @@ def confidence(header: Header, size: Size, results: Sequence[InstanceResult]) ->
     return to_image(_paint(size, results, values, np.uint8), "mono8", header)
 
 
-def label_info(header: Header, labels: LabelIds, threshold: float = 0.0) -> LabelInfo:
+def label_info(header: Header, classes: Mapping[int, str], threshold: float = 0.0) -> LabelInfo:
     """What the numbers of ~/label_mask mean."""
-    classes = [
-        VisionClass(class_id=number, class_name=name) for name, number in labels.ids.items()
-    ]
-    return LabelInfo(header=header, class_map=classes, threshold=threshold)
+    named = [VisionClass(class_id=number, class_name=name) for number, name in classes.items()]
+    return LabelInfo(header=header, class_map=named, threshold=threshold)
 
 
 def to_detections(header: Header, results: Iterable[InstanceResult]) -> Detection2DArray:
@@ -131,7 +118,7 @@ def to_detections(header: Header, results: Iterable[InstanceResult]) -> Detectio
     for result in results:
         if chosen := _chosen(result):
             kind = ObjectHypothesisWithPose()
-            kind.hypothesis.class_id = result.label
+            kind.hypothesis.class_id = result.label or UNNAMED
             kind.hypothesis.score = float(chosen.score)
             box = to_box(chosen.box)
             detections.append(
@@ -140,9 +127,14 @@ def to_detections(header: Header, results: Iterable[InstanceResult]) -> Detectio
     return Detection2DArray(header=header, detections=detections)
 
 
-def active_prompts(header: Header, prompts: Iterable[Prompt]) -> PromptArray:
-    """The prompts the node answers on every frame."""
-    return PromptArray(header=header, prompts=list(prompts))
+def active_prompts(header: Header, objects: Iterable[PromptedObject]) -> PromptArray:
+    """The prompts that the node answers on every frame, in pixels of the pictures they name."""
+    prompts = []
+    for item in objects:
+        msg = to_message(item.prompt, item.header)
+        msg.object_id, msg.label, msg.persistence = item.object_id, item.label, item.persistence
+        prompts.append(msg)
+    return PromptArray(header=header, prompts=prompts)
 
 
 def _binary(header: Header, mask: Mask2D) -> Image:
@@ -169,7 +161,7 @@ def _chosen(result: InstanceResult) -> Hypothesis | None:
 def _paint(
     size: Size, results: Sequence[InstanceResult], values: Sequence[int], dtype: Any
 ) -> npt.NDArray[Any]:
-    """(H, W) with each mask filled by its value, large first: a part stays visible on its whole."""
+    """(H, W) with each mask filled by its value, large first: a part shows on its whole."""
     canvas = np.zeros(size, dtype)
     masks = [(chosen, value) for item, value in zip(results, values) if (chosen := _chosen(item))]
     for chosen, value in sorted(masks, key=lambda pair: -pair[0].area):

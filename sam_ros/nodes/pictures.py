@@ -13,7 +13,7 @@ import numpy.typing as npt
 Picture = npt.NDArray[np.uint8]
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".mjpeg")
+STILLS_RATE = 10.0
 
 
 class PictureError(ValueError):
@@ -24,10 +24,12 @@ class Pictures(Protocol):
     """A stream of pictures that can be read one by one.
 
     Attributes:
-        live: the pictures come when they come (a camera), so waiting for the next is right.
+        live: a camera, which has no end and cannot go back.
+        rate: pictures per second to read them at [Hz].
     """
 
     live: bool
+    rate: float
 
     def read(self) -> Picture | None:
         """The next (H, W, 3) uint8 RGB picture, or None at the end."""
@@ -44,7 +46,8 @@ class Stills:
 
     Args:
         files: at least one.
-        repeat: how many times each is read before the next one.
+        rate: at which they are read [Hz].
+        hold: how long each is given before the next one [s].
 
     Raises:
         PictureError: the first file is not a readable picture.
@@ -52,13 +55,14 @@ class Stills:
 
     live = False
 
-    def __init__(self, files: list[Path], repeat: int = 1) -> None:
-        self._files, self._repeat = files, max(1, repeat)
+    def __init__(self, files: list[Path], rate: float = STILLS_RATE, hold: float = 0.0) -> None:
+        self.rate = rate
+        self._files, self._repeat = files, max(1, round(hold * rate))
         self._order = self._each()
         self._kept = (files[0], read_picture(files[0]))
 
     def read(self) -> Picture | None:
-        """As ``Pictures.read``; a file that cannot be read raises PictureError once, then is past."""
+        """As ``Pictures.read``; a file that cannot be read raises PictureError, then is past."""
         file = next(self._order, None)
         if file is None:
             return None
@@ -82,17 +86,19 @@ class Capture:
 
     Args:
         source: path of a video, path of a device such as /dev/video0, or a camera's number.
+        rate: pictures per second [Hz]; 0 takes the video's or camera's own.
 
     Raises:
         PictureError: OpenCV cannot open it.
     """
 
-    def __init__(self, source: str | int) -> None:
+    def __init__(self, source: str | int, rate: float = 0.0) -> None:
         self.live = isinstance(source, int) or source.startswith("/dev/")
         self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
             what = "a camera that is plugged in, free and allowed" if self.live else "a video"
             raise PictureError(f"path: {source}; expected {what} (OpenCV cannot open it)")
+        self.rate = rate or self._capture.get(cv2.CAP_PROP_FPS) or 30.0
 
     def read(self) -> Picture | None:
         """As ``Pictures.read``; None also when a camera was unplugged."""
@@ -122,12 +128,13 @@ def read_picture(file: Path) -> Picture:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def open_pictures(path: str, repeat: int = 1) -> Pictures:
+def open_pictures(path: str, rate: float = 0.0, hold: float = 0.0) -> Pictures:
     """Opens what a path stands for.
 
     Args:
         path: a picture, a folder of pictures, a video file, a device (/dev/video0) or its number.
-        repeat: frames that each picture of a folder is kept for.
+        rate: pictures per second [Hz]; 0: the video's or camera's own, 10 for pictures.
+        hold: how long each picture of a folder is given before the next [s].
 
     Raises:
         PictureError: there is nothing to read; the text says what was expected.
@@ -135,16 +142,18 @@ def open_pictures(path: str, repeat: int = 1) -> Pictures:
     if not path:
         raise PictureError("path: empty; expected a picture, a folder, a video or a camera (0)")
     if path.isdigit():
-        return Capture(int(path))
+        return Capture(int(path), rate)
     place = Path(path).expanduser()
     if place.is_dir():
         files = sorted(item for item in place.iterdir() if _is_picture(item))
         if not files:
             raise PictureError(f"path: {place}; expected a folder with pictures, found none in it")
-        return Stills(files, repeat)
+        return Stills(files, rate or STILLS_RATE, hold)
     if not place.exists():
         raise PictureError(f"path: {place}; expected a file, a folder or a camera, found nothing")
-    return Stills([place]) if _is_picture(place) else Capture(str(place))
+    if _is_picture(place):
+        return Stills([place], rate or STILLS_RATE)
+    return Capture(str(place), rate)
 
 
 def _is_picture(file: Path) -> bool:

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from geometry_msgs.msg import PointStamped
 from sensor_msgs.msg import Image
-from vision_msgs.msg import BoundingBox2D, Detection2D, Point2D
+from std_msgs.msg import Header
+from vision_msgs.msg import BoundingBox2D, Detection2D, ObjectHypothesis, Point2D
 
 from sam_ros.engine.prompt import FOREGROUND
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Prompt
-from sam_ros.nodes.images import decode_mask
+from sam_ros.nodes.images import decode_mask, to_image
 
 Size = tuple[int, int]
 
@@ -35,7 +36,8 @@ def to_prompt(msg: Prompt, size: Size) -> EnginePrompt:
     """
     if len(msg.points) != len(msg.point_labels):
         raise ValueError(
-            f"point_labels: {len(msg.point_labels)} labels; expected {len(msg.points)}, one per point"
+            f"point_labels: {len(msg.point_labels)} labels; "
+            f"expected {len(msg.points)}, one per point"
         )
     prompt = EnginePrompt(
         points=_points(msg.points, size, msg.normalized),
@@ -45,6 +47,26 @@ def to_prompt(msg: Prompt, size: Size) -> EnginePrompt:
     )
     prompt.validate(size)
     return prompt
+
+
+def to_message(prompt: EnginePrompt, header: Header) -> Prompt:
+    """The way back: pixels of the picture that ``header`` names."""
+    msg = Prompt(header=header)
+    msg.points = [Point2D(x=float(x), y=float(y)) for x, y in prompt.points]
+    msg.point_labels = [int(label) for label in prompt.labels]
+    if prompt.box is not None:
+        msg.box = [to_box(prompt.box)]
+    if prompt.mask is not None:
+        msg.mask = [to_image(prompt.mask * np.uint8(255), "mono8", header)]
+    return msg
+
+
+def to_box(box: npt.NDArray[np.float32]) -> BoundingBox2D:
+    """Edges x0, y0, x1, y1 as centre and size."""
+    x0, y0, x1, y1 = (float(value) for value in box)
+    msg = BoundingBox2D(size_x=x1 - x0, size_y=y1 - y0)
+    msg.center.position.x, msg.center.position.y = (x0 + x1) / 2, (y0 + y1) / 2
+    return msg
 
 
 def from_point(msg: PointStamped) -> Prompt:
@@ -57,10 +79,19 @@ def from_point(msg: PointStamped) -> Prompt:
 
 
 def from_box(msg: Detection2D) -> Prompt:
-    """A detector's box: its id names the object and its most certain class the label."""
-    best = max(msg.results, key=lambda item: item.hypothesis.score, default=None)
-    label = best.hypothesis.class_id if best else ""
-    return Prompt(header=msg.header, object_id=msg.id, label=label, box=[msg.bbox])
+    """A detector's box: its id names the object and its most certain class the label.
+
+    A rotated box gives the upright one around it.
+    """
+    best = _best(msg)
+    label = best.class_id if best else ""
+    return Prompt(header=msg.header, object_id=msg.id, label=label, box=[_upright(msg.bbox)])
+
+
+def label_score(msg: Detection2D) -> float:
+    """How certain the detector is of the label that ``from_box`` takes, 0 when it names none."""
+    best = _best(msg)
+    return float(best.score) if best else 0.0
 
 
 def from_mask(msg: Image) -> Prompt:
@@ -69,16 +100,18 @@ def from_mask(msg: Image) -> Prompt:
 
 
 def _points(points: Sequence[Point2D], size: Size, normalized: bool) -> npt.NDArray[np.float32]:
-    """(N, 2) pixels; normalised points of the very edge are moved onto the outermost pixels."""
+    """(N, 2) pixels."""
     values = np.array([(point.x, point.y) for point in points], np.float64).reshape(-1, 2)
     if normalized:
         _check_unit("points", values)
-        values = np.clip(_to_pixels(values, size), 0, _width_height(size) - 1)
+        values = _to_pixels(np.clip(values, 0, 1), size)
     return values.astype(np.float32)
 
 
 def _box(msg: BoundingBox2D, size: Size, normalized: bool) -> npt.NDArray[np.float32]:
-    """(4,) x0, y0, x1, y1 in pixels; a rotated box gives the upright one around it."""
+    """(4,) x0, y0, x1, y1 in pixels."""
+    if msg.center.theta:
+        raise ValueError(f"box.center.theta: {msg.center.theta:g}; expected 0 (an upright box)")
     for field, value in (("size_x", msg.size_x), ("size_y", msg.size_y)):
         if not value > 0:  # NaN is wrong as well
             raise ValueError(f"box.{field}: {value:g}; expected greater than 0")
@@ -87,18 +120,27 @@ def _box(msg: BoundingBox2D, size: Size, normalized: bool) -> npt.NDArray[np.flo
     if normalized:
         _check_unit("box", np.stack((centre - half, centre + half)))
         centre, half = _to_pixels(centre, size), half * _width_height(size)
-    if msg.center.theta:
-        half = _upright(half, msg.center.theta)
     return np.concatenate((centre - half, centre + half)).astype(np.float32)
 
 
-def _upright(half: npt.NDArray[np.float64], theta: float) -> npt.NDArray[np.float64]:
+def _best(msg: Detection2D) -> ObjectHypothesis | None:
+    kinds = [result.hypothesis for result in msg.results]
+    return max(kinds, key=lambda kind: kind.score, default=None)
+
+
+def _upright(msg: BoundingBox2D) -> BoundingBox2D:
+    theta = msg.center.theta
+    if not theta:
+        return msg
     cos, sin = abs(np.cos(theta)), abs(np.sin(theta))
-    return np.array((half[0] * cos + half[1] * sin, half[0] * sin + half[1] * cos))
+    box = BoundingBox2D(size_x=msg.size_x * cos + msg.size_y * sin)
+    box.size_y = msg.size_x * sin + msg.size_y * cos
+    box.center.position = msg.center.position
+    return box
 
 
 def _check_unit(field: str, values: npt.NDArray[np.float64]) -> None:
-    wrong = ~((values >= -1e-9) & (values <= 1 + 1e-9))  # NaN is wrong as well
+    wrong = ~((values >= -1e-6) & (values <= 1 + 1e-6))  # NaN is wrong as well
     if wrong.any():
         raise ValueError(f"{field}: {values[wrong][0]:g}; expected 0..1 (normalized is set)")
 

@@ -1,0 +1,160 @@
+"""``make demo``: a camera of pictures and the node as two processes, asked over the wire."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import cv2
+
+from sam_ros.engine.overlay import Picture
+from sam_ros.engine.panel import panel, sheet
+from sam_ros.nodes.demo_client import Answer, DemoClient, DemoError
+from sam_ros.nodes.images import decode
+from sam_ros.nodes.processes import Processes, free_domain
+from sam_ros.nodes.samples import Question, default_folder, read_questions
+
+COLUMNS = f"{'picture':<14} {'prompt':<34} rank  score   IoU stab.   area  asked through"
+RATE = 10.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the demo; returns the exit status, 0 only when every question was answered."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        page = _run(options)
+    except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
+        return 130
+    except (DemoError, OSError, ValueError, RuntimeError) as error:
+        print(f"\ndemo failed: {error}", file=sys.stderr)
+        return 1
+    print(f"\nPictures of all of it: {page.parent}{os.sep}  (start with {page.name})")
+    if options.show:
+        _show(page)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> Path:
+    folder = options.samples or default_folder()
+    questions = read_questions(folder)
+    environment = {
+        "ROS_DOMAIN_ID": str(free_domain()),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "FASTDDS_BUILTIN_TRANSPORTS": os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA"),
+    }
+    os.environ.update(environment)
+    with Processes(options.out / "logs", environment) as processes:
+        _start(processes, options, next(iter(questions)))
+        client = DemoClient(lambda: _check(processes))
+        try:
+            return _ask_all(client, questions, options)
+        finally:
+            client.close()
+
+
+def _start(processes: Processes, options: argparse.Namespace, first: Path) -> None:
+    print(f"Starting image_source and sam ({options.model}) as two processes ...", flush=True)
+    picture = ["-p", f"path:={first}", "-p", f"rate:={RATE}"]
+    processes.start("image_source", "sam_ros.nodes.image_source", ["--ros-args", *picture])
+    model = ["-p", f"model:={options.model}", "-r", "__node:=sam"]
+    if options.checkpoint:
+        model += ["-p", f"checkpoint:={options.checkpoint}"]
+    processes.start("sam", "sam_ros.nodes.sam_node", ["--ros-args", *model])
+
+
+def _ask_all(
+    client: DemoClient, questions: dict[Path, list[Question]], options: argparse.Namespace
+) -> Path:
+    started = time.monotonic()
+    client.wait_until_active()
+    print(f"Both are ready after {time.monotonic() - started:.1f} s.\n\n{COLUMNS}")
+    panels: list[Picture] = []
+    for picture, items in questions.items():
+        frame = client.show(str(picture))
+        clicks = [item for item in items if item.prompt.box is None]
+        boxes = [item for item in items if item.prompt.box is not None]
+        answers = client.ask_service(frame, clicks) if clicks else []
+        answers += client.ask_topic(frame, boxes) if boxes else []
+        rgb = decode(frame)
+        drawn = [_draw(rgb, answer, options.model) for answer in answers]
+        _save(options.out / f"{picture.stem}.png", sheet(drawn))
+        panels += drawn
+        for answer in answers:
+            _print(answer)
+    page = options.out / "all.png"
+    _save(page, sheet(panels))
+    return page
+
+
+def _draw(rgb: Picture, answer: Answer, model: str) -> Picture:
+    title = f"{answer.question.picture.stem}: {answer.question.title}"
+    note = f"{model}   {answer.seconds:.2f} s"
+    return panel(rgb, answer.question.prompt, answer.hypotheses, title, note)
+
+
+def _print(answer: Answer) -> None:
+    name, title = answer.question.picture.stem, answer.question.title
+    way = f"{answer.way} {answer.seconds * 1000:.0f} ms"
+    if answer.hypotheses.ambiguous:
+        way += ", ambiguous"
+    for rank, item in enumerate(answer.hypotheses):
+        share = item.area / item.mask.size
+        figures = f"{rank + 1:>4} {item.score:>6.2f} {item.predicted_iou:>5.2f}"
+        figures += f" {item.stability:>5.2f} {share:>6.1%}"
+        print(f"{name[:14]:<14} {title[:34]:<34} {figures}  {way}", flush=True)
+        name = title = way = ""
+
+
+def _save(file: Path, picture: Picture) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise DemoError(f"cannot write {file}; is there room, and may this user write there?")
+
+
+def _check(processes: Processes) -> None:
+    """Raises when a process ended, with what it said last."""
+    child = processes.ended()
+    if child is not None:
+        raise DemoError(
+            f"{child.name} ended with status {child.process.returncode}; its last words "
+            f"({child.log}):\n{child.tail()}"
+        )
+
+
+def _show(page: Path) -> None:
+    viewer = shutil.which("xdg-open") or shutil.which("open")
+    if viewer is None or not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        print("No screen to show them on; open the files yourself.")
+        return
+    subprocess.Popen([viewer, str(page)], start_new_session=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument(
+        "--model", default="sam_tiny", help="name of the model (default: %(default)s)"
+    )
+    parser.add_argument("--checkpoint", help="file with its weights; sam_tiny brings its own")
+    parser.add_argument("--samples", type=Path, help="folder with pictures and a prompts.yaml")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo_out"), help="folder for the pictures"
+    )
+    parser.add_argument("--show", action="store_true", help="open the page of pictures at the end")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

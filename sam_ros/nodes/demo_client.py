@@ -1,0 +1,211 @@
+"""The demo's side of the wire: frames in, prompts out, answers back as the engine's types."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import rclpy
+from builtin_interfaces.msg import Time
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+
+from sam_ros.engine import rle
+from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
+from sam_ros.msg import Instance, InstanceArray, MaskHypothesis, Prompt, PromptArray, Status
+from sam_ros.nodes.prompts import to_message
+from sam_ros.nodes.samples import Question
+from sam_ros.srv import RemoveObjects, Segment
+
+T = TypeVar("T")
+DISCOVERY, REPLY = 120.0, 60.0  # seconds: loading large weights takes long, an answer does not
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the text says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came back for one question.
+
+    Attributes:
+        question: what was asked.
+        hypotheses: best first.
+        seconds: from the question to the answer as the asking process saw it.
+        way: the interface that was used.
+    """
+
+    question: Question
+    hypotheses: Hypotheses
+    seconds: float
+    way: str
+
+
+class DemoClient:
+    """A node that asks ``/sam`` about what ``image_source`` shows.
+
+    Args:
+        check: called while waiting; raises when waiting is in vain.
+    """
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self._node = rclpy.create_node("sam_demo", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._frame: Image | None = None
+        self._found: dict[str, tuple[InstanceArray, Instance]] = {}
+        self._node.create_subscription(Image, "image", self._keep_frame, qos_profile_sensor_data)
+        self._node.create_subscription(InstanceArray, "sam/instances", self._keep_instances, 10)
+        self._prompts = self._node.create_publisher(PromptArray, "sam/prompts", 10)
+        self._state = self._node.create_client(GetState, "sam/get_state")
+        self._segment = self._node.create_client(Segment, "sam/segment")
+        self._remove = self._node.create_client(RemoveObjects, "sam/remove_objects")
+        self._source = self._node.create_client(SetParameters, "image_source/set_parameters")
+
+    def close(self) -> None:
+        """Leaves the ROS graph."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+    def wait_until_active(self) -> None:
+        """Waits for both nodes to be there and for ``sam`` to have loaded its model."""
+        clients = (self._source, self._state, self._segment, self._remove)
+        self._wait(
+            lambda: all(item.service_is_ready() for item in clients), "the nodes", DISCOVERY
+        )
+        deadline = time.monotonic() + DISCOVERY
+        while self._call(self._state, GetState.Request()).current_state.id != (
+            State.PRIMARY_STATE_ACTIVE
+        ):
+            if time.monotonic() > deadline:
+                raise DemoError("node sam did not become active; see its log")
+            self._executor.spin_once(timeout_sec=0.1)
+        self._wait(lambda: self._prompts.get_subscription_count() > 0, "~/prompts", DISCOVERY)
+
+    def show(self, path: str) -> Image:
+        """Has the source show a picture and returns the first frame of it that arrives."""
+        value = Parameter("path", value=path).to_parameter_msg()
+        result = self._call(self._source, SetParameters.Request(parameters=[value])).results[0]
+        if not result.successful:
+            raise DemoError(f"image_source refuses the picture: {result.reason}")
+        switched = _nanoseconds(self._node.get_clock().now().to_msg())
+        self._frame = None
+
+        def fresh() -> bool:
+            frame = self._frame
+            return frame is not None and _nanoseconds(frame.header.stamp) > switched
+
+        self._wait(fresh, f"a frame of {path}", REPLY)
+        assert self._frame is not None
+        return self._frame
+
+    def ask_service(self, frame: Image, questions: Sequence[Question]) -> list[Answer]:
+        """All questions about one frame in one call of ~/segment."""
+        prompts = [to_message(item.prompt, frame.header) for item in questions]
+        started = time.monotonic()
+        reply = self._call(self._segment, Segment.Request(prompts=prompts))
+        seconds = time.monotonic() - started
+        for status in (reply.status, *reply.prompt_status):
+            if status.code != Status.OK:
+                raise DemoError(f"~/segment answered {status.code}: {status.message}")
+        _same_stamp(frame, reply.result)
+        found = reply.result.instances
+        if len(found) != len(questions):
+            raise DemoError(f"~/segment: {len(found)} instances; expected {len(questions)}")
+        return [
+            Answer(question, to_hypotheses(item), seconds, "~/segment")
+            for question, item in zip(questions, found)
+        ]
+
+    def ask_topic(self, frame: Image, questions: Sequence[Question]) -> list[Answer]:
+        """Publishes the questions on ~/prompts, takes the answers from ~/instances."""
+        names = [f"demo_{index}" for index in range(len(questions))]
+        array = PromptArray(header=frame.header)
+        for name, question in zip(names, questions):
+            prompt = to_message(question.prompt, frame.header)
+            prompt.object_id, prompt.persistence = name, Prompt.STICKY
+            array.prompts.append(prompt)
+        self._found.clear()
+        started = time.monotonic()
+        self._prompts.publish(array)
+        self._wait(lambda: all(name in self._found for name in names), "~/instances", REPLY)
+        seconds = time.monotonic() - started
+        answers = [
+            Answer(question, to_hypotheses(self._found[name][1]), seconds, "~/prompts")
+            for name, question in zip(names, questions)
+        ]
+        reply = self._call(self._remove, RemoveObjects.Request(object_ids=names))
+        if reply.status.code != Status.OK:
+            raise DemoError(f"~/remove_objects answered: {reply.status.message}")
+        return answers
+
+    def _keep_frame(self, msg: Image) -> None:
+        self._frame = msg
+
+    def _keep_instances(self, msg: InstanceArray) -> None:
+        for item in msg.instances:
+            if item.hypotheses:
+                self._found[item.object_id] = (msg, item)
+
+    def _call(self, client: Any, request: Any) -> Any:
+        future = client.call_async(request)
+        self._wait(future.done, f"an answer of {client.srv_name}", REPLY)
+        return future.result()
+
+    def _wait(self, ready: Callable[[], bool], what: str, patience: float) -> None:
+        deadline = time.monotonic() + patience
+        while not ready():
+            self._check()
+            if time.monotonic() > deadline:
+                raise DemoError(f"waited {patience:.0f} s for {what}; see the logs")
+            self._executor.spin_once(timeout_sec=0.05)
+
+
+def to_hypotheses(instance: Instance) -> Hypotheses:
+    """The message's hypotheses as the engine's, without low-resolution logits.
+
+    Raises:
+        DemoError: they are not sorted by score.
+    """
+    items = tuple(_to_hypothesis(item) for item in instance.hypotheses)
+    scores = [item.score for item in items]
+    if not items or scores != sorted(scores, reverse=True):
+        raise DemoError(f"hypotheses with scores {scores}; expected the best first")
+    return Hypotheses(items, bool(instance.ambiguous))
+
+
+def _to_hypothesis(msg: MaskHypothesis) -> Hypothesis:
+    centre = np.array((msg.bbox.center.position.x, msg.bbox.center.position.y))
+    half = np.array((msg.bbox.size_x, msg.bbox.size_y)) / 2
+    return Hypothesis(
+        mask=rle.decode(np.array(msg.mask.counts), msg.mask.height, msg.mask.width),
+        score=msg.score,
+        predicted_iou=msg.predicted_iou,
+        stability=msg.stability,
+        area=msg.area,
+        box=np.concatenate((centre - half, centre + half)).astype(np.float32),
+        parent=msg.parent,
+        logits=np.zeros((0, 0), np.float32),
+    )
+
+
+def _same_stamp(frame: Image, result: InstanceArray) -> None:
+    if result.header != frame.header:
+        raise DemoError(f"the answer is for {result.header}; asked about {frame.header}")
+
+
+def _nanoseconds(stamp: Time) -> int:
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
