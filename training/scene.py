@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from training.blobs import load_blobs, save_blobs
 
 OBJECT, PART, GROUP = 0, 1, 2
 KINDS = ("object", "part", "group")
@@ -89,34 +89,20 @@ def pixels(ids: np.ndarray, mask: Mask) -> np.ndarray:
 
 def save_shard(path: str | Path, scenes: Iterable[Scene]) -> None:
     """Write scenes to one `.npz`; the file appears under its name only when complete."""
-    scenes, path = list(scenes), Path(path)
+    scenes = list(scenes)
     blobs = [blob for scene in scenes for blob in (scene.jpeg, scene.ids_png)]
     table = [{"origin": s.origin, "masks": [asdict(m) for m in s.masks]} for s in scenes]
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        np.savez(
-            stream,
-            blobs=np.frombuffer(b"".join(blobs), np.uint8),
-            sizes=np.array([len(blob) for blob in blobs], np.int64),
-            table=np.frombuffer(json.dumps(table).encode(), np.uint8),
-        )
-    partial.rename(path)
+    save_blobs(path, table, blobs)
 
 
 def load_shard(path: str | Path) -> list[Scene]:
     """Read the scenes of one shard (still encoded: `image()`, `ids()` and `mask()` decode)."""
-    with np.load(io.BytesIO(Path(path).read_bytes())) as shard:
-        blobs, sizes = shard["blobs"].tobytes(), shard["sizes"]
-        table = json.loads(shard["table"].tobytes())
-    ends = np.cumsum(sizes)
-    parts = [blobs[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    table, blobs = load_blobs(path)
     return [
         Scene(
-            parts[2 * i],
-            parts[2 * i + 1],
-            tuple(
-                Mask(tuple(m["leaves"]), m["kind"], m["source"], m["name"]) for m in row["masks"]
-            ),
+            blobs[2 * i],
+            blobs[2 * i + 1],
+            tuple(Mask(**{**mask, "leaves": tuple(mask["leaves"])}) for mask in row["masks"]),
             row["origin"],
         )
         for i, row in enumerate(table)
