@@ -174,8 +174,8 @@ def _crop(
     if rng.random() < 0.4:
         return image, ids
     height, width = ids.shape
-    scale = rng.uniform(0.45, 1.0)
-    stretch = np.exp(rng.uniform(-0.25, 0.25))
+    scale = rng.uniform(0.5, 1.0)
+    stretch = np.exp(rng.uniform(-0.12, 0.12))
     h, w = (int(min(n, n * scale * s)) for n, s in ((height, stretch), (width, 1 / stretch)))
     y, x = rng.integers(height - h + 1), rng.integers(width - w + 1)
     return image[y : y + h, x : x + w], ids[y : y + h, x : x + w]

@@ -119,7 +119,9 @@ def new_state(
     return State(sam, average, optimizer)
 
 
-def train_step(state: State, sample: Sample, schedule: Schedule, progress: float) -> dict[str, float]:
+def train_step(
+    state: State, sample: Sample, schedule: Schedule, progress: float
+) -> dict[str, float]:
     """One optimizer step; returns the figures of the log."""
     state.sam.train()
     for group in state.optimizer.param_groups:
@@ -199,7 +201,9 @@ def normalise(sam: Sam, sample: Sample) -> Tensor:
     return x * (rows[:, None, :, None] & columns[:, None, None, :])
 
 
-def stream(args: argparse.Namespace, schedule: Schedule, phase: Phase, seed: int) -> Iterator[Sample]:
+def stream(
+    args: argparse.Namespace, schedule: Schedule, phase: Phase, seed: int
+) -> Iterator[Sample]:
     """Batches of one phase, made by worker processes."""
     recipe = Recipe(phase.image_size, schedule.masks, schedule.boxes)
     loader = DataLoader(
@@ -243,16 +247,19 @@ def run(args: argparse.Namespace, schedule: Schedule) -> None:
         use_bf16_linears(state.sam)
     budget, phase, batches = 60.0 * args.minutes, None, iter(())
     last = saved_at = time.monotonic()
-    with tqdm(total=args.minutes, unit="min", mininterval=10) as bar, (
-        args.out / "log.csv"
-    ).open("a", newline="") as log:
+    with (
+        tqdm(total=args.minutes, unit="min", mininterval=10) as bar,
+        (args.out / "log.csv").open("a", newline="") as log,
+    ):
         while state.seconds < budget:
             progress = state.seconds / budget
             if schedule.phase(progress) != phase:
                 phase = schedule.phase(progress)
                 set_image_size(state.sam, phase.image_size)
                 batches = stream(args, schedule, phase, args.seed + state.step)
-            sample = Sample(*(t.to(device, non_blocking=True) for t in vars(next(batches)).values()))
+            sample = Sample(
+                *(t.to(device, non_blocking=True) for t in vars(next(batches)).values())
+            )
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
                 figures = train_step(state, sample, schedule, progress)
             now = time.monotonic()
@@ -269,9 +276,9 @@ def run(args: argparse.Namespace, schedule: Schedule) -> None:
 
 
 COLUMNS = (
-    "step seconds image_size loss affinity gradient "
-    "iou0_box iou0_click iou1_box iou1_click iou2_box iou2_click"
-).split()
+    *("step", "seconds", "image_size", "loss", "affinity", "gradient"),
+    *("iou0_box", "iou0_click", "iou1_box", "iou1_click", "iou2_box", "iou2_click"),
+)
 
 
 def record(log: object, state: State, phase: Phase, figures: dict[str, float]) -> None:
