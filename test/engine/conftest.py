@@ -12,18 +12,23 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import settings
 
 from sam_ros.engine.segmenter import Segmenter
 
 sys.path.insert(0, str(Path(__file__).parent))  # engine_cases, in whatever way pytest imports
+
+settings.register_profile("no_deadline", deadline=None)  # other work on the machine is no failure
+settings.load_profile("no_deadline")
 
 IMAGE_SIZE, PATCH, WIDTH = 128, 8, 32
 MISSING = "pip install segment-anything pillow to compare with the reference"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def two_threads() -> None:
-    torch.set_num_threads(2)
+def one_thread() -> None:
+    """More threads only wait for each other on a model this small."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +90,7 @@ def _randomise(model: Any) -> None:
         for layer in (0, 3):
             model.mask_decoder.output_upscaling[layer].weight *= 8
         quality = model.mask_decoder.iou_prediction_head.layers[-1]
-        quality.weight *= 0.01
+        quality.weight *= 0.003
         quality.bias.fill_(0.6)
 
 

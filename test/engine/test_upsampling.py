@@ -1,0 +1,105 @@
+"""One pass gives the reference's two, whatever the window and the bands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sam_ros.engine import upsampling
+from sam_ros.engine.transform import Transform
+from sam_ros.engine.upsampling import upsample
+
+SIZES = [(97, 141), (480, 640), (641, 479), (1, 1), (3, 501), (501, 3), (128, 128), (1080, 1920)]
+
+
+def smooth_logits(seed: int, count: int = 3, cells: int = 64) -> Tensor:
+    """(count, cells, cells) of some hills and valleys, -6..6."""
+    coarse = torch.randn(1, count, 7, 7, generator=torch.Generator().manual_seed(seed)) * 3
+    return F.interpolate(coarse, (cells, cells), mode="bicubic")[0]
+
+
+def in_two_steps(logits: Tensor, transform: Transform) -> Tensor:
+    """The paper's two scalings, written plainly."""
+    square = (transform.image_size,) * 2
+    height, width = transform.input_size
+    x = F.interpolate(logits[None], square, mode="bilinear", align_corners=False)
+    x = x[..., :height, :width]
+    return F.interpolate(x, transform.size, mode="bilinear", align_corners=False)[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("image_size", [128, 256, 64, 1024])
+def test_masks_equal_the_two_scalings(size: tuple[int, int], image_size: int) -> None:
+    """Every pixel whose logit is not within rounding of the threshold."""
+    transform = Transform(size, image_size)
+    logits = smooth_logits(seed=image_size)
+    expected = in_two_steps(logits, transform)
+    for patch, values in zip(upsample(logits, transform), expected, strict=True):
+        clear = values.abs().numpy() > 1e-4
+        assert (patch.full(size) == (values > 0).numpy())[clear].all()
+
+
+@pytest.mark.parametrize("place", [(0, 0), (63, 63), (30, 41), (0, 63), (47, 20)])
+@pytest.mark.parametrize("size", [(480, 640), (31, 17), (601, 600)])
+def test_the_window_of_a_small_mask_misses_nothing(
+    place: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """One hot cell anywhere, in the padding and at the edges too."""
+    logits = torch.full((1, 64, 64), -3.0)
+    logits[0, place[0], place[1]] = 20.0
+    transform = Transform(size, 256)
+    (patch,) = upsample(logits, transform)
+    expected = in_two_steps(logits, transform)[0]
+    clear = expected.abs().numpy() > 1e-4
+    assert (patch.full(size) == (expected > 0).numpy())[clear].all()
+    assert max(patch.mask.shape) <= 5 * max(size) / 64 + 2  # two cells to each side
+
+
+def test_stability_is_the_references(reference: Any) -> None:
+    """Counted at the original resolution, as the reference's mask generator does."""
+    transform, logits = Transform((97, 141), 256), smooth_logits(seed=2, count=6)
+    expected = reference.utils.amg.calculate_stability_score(
+        in_two_steps(logits, transform), mask_threshold=0.0, threshold_offset=1.0
+    )
+    stability = [patch.stability for patch in upsample(logits, transform, 0.0, 1.0)]
+    assert stability == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+def test_threshold_and_offset_are_used() -> None:
+    """A wider offset is harder to pass; a higher threshold leaves a smaller mask."""
+    transform, logits = Transform((97, 141), 256), smooth_logits(seed=2, count=1)
+    (patch,), (strict,) = upsample(logits, transform), upsample(logits, transform, offset=2.0)
+    assert strict.stability < patch.stability
+    (higher,) = upsample(logits, transform, threshold=1.5)
+    assert 0 < higher.mask.sum() < patch.mask.sum()
+
+
+def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large image goes through in bands of rows."""
+    transform, logits = Transform((97, 141), 256), smooth_logits(seed=4)
+    whole = upsample(logits, transform)
+    monkeypatch.setattr(upsampling, "BAND", 141 * 10)
+    for patch, expected in zip(upsample(logits, transform), whole, strict=True):
+        assert (patch.mask == expected.mask).all()
+        assert patch.stability == expected.stability
+
+
+@pytest.mark.parametrize("value", [-50.0, 50.0], ids=["empty", "full"])
+def test_empty_and_full_masks(value: float) -> None:
+    """An empty mask has no stability, a full one all of it."""
+    (patch,) = upsample(torch.full((1, 64, 64), value), Transform((40, 30), 256))
+    full = value > 0
+    assert patch.full((40, 30)).all() == full and patch.full((40, 30)).any() == full
+    assert patch.stability == (1.0 if full else 0.0)
+
+
+def test_half_precision_logits() -> None:
+    """Logits of a half-precision model are scaled in single precision."""
+    transform, logits = Transform((480, 640), 256), smooth_logits(seed=1).half()
+    expected = upsample(logits.float(), transform)
+    for patch, other in zip(upsample(logits, transform), expected, strict=True):
+        assert (patch.mask == other.mask).all()
