@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from array import array as Array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -77,10 +79,9 @@ class ImageSource(Node):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("image_source", **options)
-        for name, (default, meaning, limits) in PARAMETERS.items():
-            self.declare_parameter(name, default, _descriptor(default, meaning, limits))
-        values = {name: self.get_parameter(name).value for name in PARAMETERS}
-        self._settings = Settings(**values)
+        for name, (default, _, _) in PARAMETERS.items():
+            self.declare_parameter(name, default, _descriptor(name))
+        self._settings = _settings({name: self.get_parameter(name).value for name in PARAMETERS})
         self._pictures, self._calibration = _open(self._settings)
         self.finished: Future = Future()
         overridable = QoSOverridingOptions.with_default_policies()
@@ -94,12 +95,11 @@ class ImageSource(Node):
         self._info = publisher(CameraInfo, "camera_info")
         self._timer = self.create_timer(self._period(), self._publish_next)
         self.add_on_set_parameters_callback(self._change)
-        self.get_logger().info(f"{values['path']} at {1 / self._period():.3g} Hz")
+        self.get_logger().info(f"{self._settings.path} at {1 / self._period():.3g} Hz")
 
-    def destroy_node(self) -> None:
-        """Gives the camera or file back as well."""
+    def close(self) -> None:
+        """Gives the camera or file back."""
         self._pictures.close()
-        super().destroy_node()
 
     def _period(self) -> float:
         return 1 / self._pictures.rate
@@ -107,7 +107,7 @@ class ImageSource(Node):
     def _change(self, parameters: list[Parameter]) -> SetParametersResult:
         """Opens what the new values name before the old is let go."""
         changed = {item.name: item.value for item in parameters if item.name in PARAMETERS}
-        settings = Settings(**{**vars(self._settings), **changed})
+        settings = _settings({**vars(self._settings), **changed})
         try:
             pictures, calibration = _open(settings)
         except ValueError as error:
@@ -171,8 +171,9 @@ def main(args: list[str] | None = None) -> int:
     rclpy.init(args=args)
     try:
         node = ImageSource()
-    except ValueError as error:
+    except (ValueError, ParameterException) as error:
         print(f"image_source: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
         return 2
     try:
         rclpy.spin_until_future_complete(node, node.finished)
@@ -181,8 +182,14 @@ def main(args: list[str] | None = None) -> int:
         return 0
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not cut the clean-up
+        node.close()
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    """The path may have come as the number of a camera."""
+    return Settings(**{**values, "path": str(values["path"])})
 
 
 def _open(settings: Settings) -> tuple[Pictures, CameraInfo | None]:
@@ -200,10 +207,10 @@ def _to_jpeg(picture: Picture, quality: int, header: Header) -> CompressedImage:
     return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data)
 
 
-def _descriptor(
-    default: Any, meaning: str, limits: tuple[float, float] | None
-) -> ParameterDescriptor:
+def _descriptor(name: str) -> ParameterDescriptor:
+    default, meaning, limits = PARAMETERS[name]
     descriptor = ParameterDescriptor(description=meaning)
+    descriptor.dynamic_typing = name == "path"  # camera 0 arrives as an integer
     if limits and isinstance(default, float):
         span = FloatingPointRange(from_value=float(limits[0]), to_value=float(limits[1]))
         descriptor.floating_point_range = [span]

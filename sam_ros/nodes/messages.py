@@ -77,7 +77,7 @@ def to_instance_array(
 
 def target_mask(header: Header, size: Size, result: InstanceResult | None) -> Image:
     """mono8, 255 on the target; all 0 when there is none or it is lost."""
-    chosen = _chosen(result) if result else None
+    chosen = result.chosen if result else None
     return _binary(header, chosen.mask if chosen else np.zeros(size, np.bool_))
 
 
@@ -101,7 +101,7 @@ def label_mask(header: Header, size: Size, results: Sequence[InstanceResult]) ->
 def confidence(header: Header, size: Size, results: Sequence[InstanceResult]) -> Image:
     """mono8, the score 0..1 of the owner's chosen hypothesis as 0..255, at least 1 on a mask."""
     values = [
-        max(1, round(255 * chosen.score)) if (chosen := _chosen(item)) else 0 for item in results
+        max(1, round(255 * chosen.score)) if (chosen := item.chosen) else 0 for item in results
     ]
     return to_image(_paint(size, results, values, np.uint8), "mono8", header)
 
@@ -116,7 +116,7 @@ def to_detections(header: Header, results: Iterable[InstanceResult]) -> Detectio
     """The tight box of each object's chosen mask; lost objects are left out."""
     detections = []
     for result in results:
-        if chosen := _chosen(result):
+        if chosen := result.chosen:
             kind = ObjectHypothesisWithPose()
             kind.hypothesis.class_id = result.label or UNNAMED
             kind.hypothesis.score = float(chosen.score)
@@ -153,17 +153,12 @@ def _to_hypothesis(item: Hypothesis) -> MaskHypothesis:
     )
 
 
-def _chosen(result: InstanceResult) -> Hypothesis | None:
-    """The hypothesis the object stands for; None while the object is lost."""
-    return result.hypotheses[result.selected] if len(result.hypotheses) else None
-
-
 def _paint(
     size: Size, results: Sequence[InstanceResult], values: Sequence[int], dtype: Any
 ) -> npt.NDArray[Any]:
     """(H, W) with each mask filled by its value, large first: a part shows on its whole."""
     canvas = np.zeros(size, dtype)
-    masks = [(chosen, value) for item, value in zip(results, values) if (chosen := _chosen(item))]
+    masks = [(chosen, value) for item, value in zip(results, values) if (chosen := item.chosen)]
     for chosen, value in sorted(masks, key=lambda pair: -pair[0].area):
         canvas[chosen.mask] = value
     return canvas
