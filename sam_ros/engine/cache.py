@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-from sam_ros.engine.embedding import Embedding
+if TYPE_CHECKING:  # embeddings are torch's; keeping them needs no torch
+    from sam_ros.engine.embedding import Embedding
 
 
 class EmbeddingCache:

@@ -1,0 +1,207 @@
+"""The lifecycle node: its states, and who is connected to whom."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from sam_ros.nodes.diagnostics import Diagnostics, Tally
+from sam_ros.nodes.frames import Frames
+from sam_ros.nodes.gate import Gate
+from sam_ros.nodes.inputs import Inputs
+from sam_ros.nodes.loading import load_segmenter, release_memory
+from sam_ros.nodes.objects import Objects
+from sam_ros.nodes.outputs import Outputs
+from sam_ros.nodes.parameters import Parameters, declare
+from sam_ros.nodes.scene import Scene
+from sam_ros.nodes.segmentation import Segmentation
+from sam_ros.nodes.services import Services
+from sam_ros.nodes.status import Refused
+
+if TYPE_CHECKING:
+    from sam_ros.engine.segmenter import Segmenter
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class SamNode(LifecycleNode):
+    """Segments a camera stream by prompts.
+
+    Args:
+        load: makes the segmenter; called in the worker's thread on configure.
+    """
+
+    def __init__(self, load: Callable[[Parameters], Segmenter] = load_segmenter) -> None:
+        super().__init__("sam")
+        self._load = load
+        self.parameters = declare(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._tally = Tally(self._warn)
+        self._frames = Frames(self.parameters.embedding_cache_size)
+        self._gate = Gate(
+            self._frames, self._tally, lambda: self.parameters.request_timeout, self._log_fault
+        )
+        self._outputs = Outputs(self, self._tally, self._model)
+        self._inputs: Inputs | None = None
+        self._requests = Services(self, self._gate, self._model, self._enable)
+        self._diagnostics = Diagnostics(self, self._tally, self._facts)
+        if self.parameters.autostart:
+            group = MutuallyExclusiveCallbackGroup()
+            self._start = self.create_timer(0.0, self._autostart, callback_group=group)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the model and warms it up."""
+        return self._attempt("configure", self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribes, and lets requests through."""
+        super().on_activate(state)
+        return self._attempt("activate", self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Ends the subscriptions and gives up what waits; keeps the model and the objects."""
+        result = self._attempt("deactivate", self._deactivate)
+        super().on_deactivate(state)
+        return result
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Drops the model, its memory and everything that the node remembers."""
+        return self._attempt("clean up", self._clean_up)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """As deactivate and cleanup."""
+        super().on_deactivate(state)
+        return self._attempt("shut down", self._shut_down)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leaves an unconfigured node behind, which may be configured again."""
+        return self._attempt("recover", self._shut_down)
+
+    def close(self, timeout: float) -> bool:
+        """Ends the worker, whatever state the node is in; false when that takes too long."""
+        self._gate.active = False
+        return self._gate.worker.stop(timeout)
+
+    def _configure(self) -> None:
+        parameters = self.parameters
+        self._gate.failure = ""
+        self._tally.reset()
+        self._frames.capacity = parameters.embedding_cache_size
+        try:
+            segmenter = self._gate.worker.submit(lambda: self._load(parameters)).result()
+        except Exception as error:
+            self._gate.failure = str(error) or type(error).__name__
+            raise
+        self._gate.segmentation = Segmentation(
+            segmenter, self._frames, self._publish, self._tally, parameters
+        )
+        self.get_logger().info(f"{parameters.model} is loaded on {self._gate.segmentation.device}")
+
+    def _activate(self) -> None:
+        compressed = self.parameters.image_transport == "compressed"
+        self._inputs = Inputs(
+            self,
+            compressed,
+            self._gate.take_frame,
+            self._gate.take_requests,
+            lambda refused: self._tally.refused([refused]),
+        )
+        self._gate.active = True
+        self._hand_over(lambda segmentation: self._outputs.announce(segmentation.objects))
+
+    def _deactivate(self) -> None:
+        self._gate.active = False
+        if self._inputs is not None:
+            self._inputs.destroy()
+            self._inputs = None
+        self._forget_frames()
+
+    def _clean_up(self) -> None:
+        self._gate.segmentation = None
+        self._gate.failure = ""
+        self._gate.worker.submit(release_memory).result()
+
+    def _shut_down(self) -> None:
+        self._deactivate()
+        self._clean_up()
+
+    def _enable(self, enabled: bool) -> None:
+        self._gate.enabled = enabled
+        if not enabled:
+            self._forget_frames()
+
+    def _forget_frames(self) -> None:
+        """Gives up what waits and lets go of pictures, which will be old when work goes on."""
+        self._gate.worker.drop_jobs()
+        self._frames.clear()
+        self._hand_over(Segmentation.forget_frames)
+
+    def _hand_over(self, work: Callable[[Segmentation], None]) -> None:
+        """Queues work with the segmentation, if there is one."""
+        segmentation = self._gate.segmentation
+        if segmentation is not None:
+            self._gate.worker.submit(lambda: work(segmentation))
+
+    def _publish(self, scene: Scene | None, objects: Objects) -> None:
+        if self._gate.active:
+            self._outputs.publish(scene, objects)
+
+    def _autostart(self) -> None:
+        self._start.cancel()
+        try:
+            if self.trigger_configure() == SUCCESS:
+                self.trigger_activate()
+        except Exception as error:  # somebody else has begun a transition
+            self._warn(f"autostart: {error}")
+
+    def _attempt(self, what: str, action: Callable[[], None]) -> TransitionCallbackReturn:
+        """Runs a transition's work; rclpy would swallow what it raises without a word."""
+        try:
+            action()
+        except Refused as refused:
+            self.get_logger().error(f"cannot {what}: {refused}")
+            return FAILURE
+        except Exception as error:
+            self.get_logger().error(f"cannot {what}:")
+            self._log_fault(error)
+            return FAILURE
+        return SUCCESS
+
+    def _on_set_parameters(self, settings: list[Parameter]) -> SetParametersResult:
+        configured = self._gate.segmentation is not None
+        try:
+            self.parameters = self.parameters.changed(settings, live_only=configured)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        parameters = self.parameters
+        self._hand_over(lambda segmentation: segmentation.update(parameters))
+        return SetParametersResult(successful=True)
+
+    def _facts(self) -> Mapping[str, str]:
+        """What /diagnostics tells beside the counts."""
+        gate = self._gate
+        state = "active" if gate.active else "inactive" if gate.segmentation else "unconfigured"
+        return {
+            "state": state if gate.enabled else f"{state}, disabled",
+            "failure": gate.failure,
+            "model": self._model(),
+            "device": gate.segmentation.device if gate.segmentation else "",
+            "objects": str(len(gate.segmentation.objects)) if gate.segmentation else "0",
+            "frames_dropped": str(gate.worker.dropped),
+            "jobs_waiting": str(gate.worker.waiting),
+        }
+
+    def _model(self) -> str:
+        return self.parameters.model
+
+    def _warn(self, problem: str) -> None:
+        self.get_logger().warning(problem, throttle_duration_sec=1.0)
+
+    def _log_fault(self, error: BaseException) -> None:
+        self.get_logger().error("".join(traceback.format_exception(error)))

@@ -1,0 +1,90 @@
+"""The model from the disk to the device, and off it again."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sam_ros.engine.prompt import Prompt
+from sam_ros.msg import Status
+from sam_ros.nodes.parameters import Parameters
+from sam_ros.nodes.status import Refused
+
+if TYPE_CHECKING:
+    from sam_ros.engine.segmenter import Segmenter
+
+EMBEDDED = "sam_tiny"
+WARM_UP_SIZE = (480, 640)  # rows and columns
+
+
+def load_segmenter(parameters: Parameters) -> Segmenter:
+    """Loads the model onto its device and runs it once, so that the first frame is not slow.
+
+    Raises:
+        Refused: MODEL_UNAVAILABLE, with what to do about it.
+    """
+    # Torch takes seconds to import. Here it does so in the worker's thread, while the node
+    # already answers its services and a Ctrl-C.
+    import torch
+
+    from sam_ros.engine.segmenter import Segmenter
+    from sam_ros.model import build_sam
+
+    checkpoint = _checkpoint(parameters)
+    device = _device(parameters.device, torch.cuda.is_available())
+    try:
+        sam = build_sam(parameters.model, checkpoint).to(device)
+    except (ValueError, OSError) as error:
+        raise _unavailable(f"{parameters.model}: {error}") from error
+    segmenter = Segmenter(sam, parameters.engine_config())
+    _warm_up(segmenter)
+    return segmenter
+
+
+def release_memory() -> None:
+    """Gives the memory of a dropped model back to the device and to the system."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # glibc keeps what is freed for itself
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _checkpoint(parameters: Parameters) -> Path | None:
+    if not parameters.checkpoint:
+        if parameters.model != EMBEDDED:
+            raise _unavailable(
+                f"checkpoint: empty; {parameters.model} needs the path of its weights "
+                f"(only {EMBEDDED} is part of the package)"
+            )
+        return None
+    path = Path(parameters.checkpoint).expanduser()
+    if not path.is_file():
+        raise _unavailable(f"checkpoint: {path} is not a file")
+    return path
+
+
+def _device(wanted: str, has_cuda: bool) -> str:
+    if wanted == "cuda" and not has_cuda:
+        raise _unavailable("device: cuda, but torch sees no CUDA device; expected auto or cpu")
+    return "cuda" if has_cuda and wanted != "cpu" else "cpu"
+
+
+def _unavailable(message: str) -> Refused:
+    return Refused(Status.MODEL_UNAVAILABLE, message)
+
+
+def _warm_up(segmenter: Segmenter) -> None:
+    height, width = WARM_UP_SIZE
+    embedding = segmenter.set_image(np.zeros((height, width, 3), np.uint8))
+    centre = np.array([[width / 2, height / 2]], np.float32)
+    box = np.array([width / 4, height / 4, width / 2, height / 2], np.float32)
+    click = Prompt(points=centre, labels=np.ones(1, np.int32))
+    segmenter.segment(embedding, [click, Prompt(box=box)])

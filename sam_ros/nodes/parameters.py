@@ -1,0 +1,200 @@
+"""The node's parameters: one frozen dataclass that everything else is made from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from sam_ros.engine.config import EngineConfig
+
+MULTIMASK = {"auto": None, "always": True, "never": False}
+MODELS = ("sam_tiny", "mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a parameter beside its type and default.
+
+    Attributes:
+        text: what it does, with its unit.
+        low, high: range of a number, inclusive.
+        choices: allowed values of a string; empty for any.
+        live: may be set while the node is configured.
+    """
+
+    text: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """The range or the choices as a person reads them; "" for any value."""
+        if self.choices:
+            return " | ".join(self.choices)
+        return "" if self.low is None else f"{self.low:g} .. {self.high:g}"
+
+
+def _declare(default: Any, text: str, **facts: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"facts": Facts(text, **facts)})
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Values of all parameters; the texts below are their descriptions everywhere.
+
+    Raises:
+        ValueError: a string is not one of its choices.
+    """
+
+    model: str = _declare(
+        "sam_tiny",
+        "Network to load. sam_tiny is part of the package; the others need a checkpoint.",
+        choices=MODELS,
+    )
+    checkpoint: str = _declare(
+        "", "File of the model's weights (.pth, .pt, .safetensors). Empty: the embedded sam_tiny."
+    )
+    device: str = _declare(
+        "auto",
+        "Where the model runs. auto: cuda if there is one, else cpu.",
+        choices=("auto", "cpu", "cuda"),
+    )
+    autostart: bool = _declare(True, "Configure and activate as soon as the node has started.")
+    image_transport: str = _declare(
+        "raw",
+        "raw: subscribe to image. compressed: subscribe to image/compressed.",
+        choices=("raw", "compressed"),
+    )
+    encode: str = _declare(
+        "on_demand",
+        "on_demand: encode a picture when a prompt needs it. always: encode every picture that "
+        "the node gets to, so that the first prompt on it is answered sooner.",
+        choices=("on_demand", "always"),
+        live=True,
+    )
+    max_rate_hz: float = _declare(
+        0.0, "Most pictures to encode per second [Hz]. 0: no limit.", low=0, high=1000, live=True
+    )
+    embedding_cache_size: int = _declare(
+        16,
+        "Pictures and embeddings that are remembered, so that a prompt is answered on the picture "
+        "it was made on.",
+        low=1,
+        high=256,
+    )
+    multimask: str = _declare(
+        "auto",
+        "Masks per prompt. auto: three for a lone point, else one. always: three. never: one.",
+        choices=tuple(MULTIMASK),
+        live=True,
+    )
+    max_area_fraction: float = _declare(
+        EngineConfig.max_area_fraction,
+        "A mask of a lone click that covers more than this fraction of the picture is ranked "
+        "last.",
+        low=0.01,
+        high=1,
+        live=True,
+    )
+    min_area_px: int = _declare(
+        EngineConfig.min_area_px,
+        "Islands and holes of fewer pixels are removed from a mask [px]. 0: none.",
+        low=0,
+        high=1_000_000,
+        live=True,
+    )
+    max_objects: int = _declare(
+        100,
+        "Most objects to remember, and most prompts of one request.",
+        low=1,
+        high=10_000,
+        live=True,
+    )
+    request_timeout: float = _declare(
+        10.0,
+        "Longest time that a service call waits for its answer [s].",
+        low=0.05,
+        high=600,
+        live=True,
+    )
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            value, facts = getattr(self, item.name), item.metadata["facts"]
+            if facts.choices and value not in facts.choices:
+                raise ValueError(f"{item.name}: {value!r}; expected {facts.allowed}")
+
+    def engine_config(self) -> EngineConfig:
+        """The part of the parameters that the engine reads."""
+        return EngineConfig(
+            multimask=MULTIMASK[self.multimask],
+            max_area_fraction=self.max_area_fraction,
+            min_area_px=self.min_area_px,
+        )
+
+    def changed(self, settings: Iterable[Parameter], live_only: bool) -> Parameters:
+        """The parameters after a request to set some of them.
+
+        Args:
+            settings: as the parameter callback gets them; names of other parameters are passed by.
+            live_only: refuse the ones that are read when the node is configured.
+
+        Raises:
+            ValueError: a value is not allowed, or not now.
+        """
+        known = facts()
+        values = {item.name: item.value for item in settings if item.name in known}
+        for name, value in values.items():
+            if live_only and not known[name].live and value != getattr(self, name):
+                raise ValueError(f"{name}: is read on configure; clean the node up first")
+        return dataclasses.replace(self, **values)
+
+
+def facts() -> dict[str, Facts]:
+    """What is known of each parameter, by name."""
+    return {item.name: item.metadata["facts"] for item in dataclasses.fields(Parameters)}
+
+
+def declare(node: Node) -> Parameters:
+    """Declares all parameters on a node and reads their first values.
+
+    Raises:
+        ValueError: a string is not one of its choices.
+        rclpy.exceptions.ParameterException: a value of another type or out of its range.
+    """
+    for item in dataclasses.fields(Parameters):
+        node.declare_parameter(item.name, item.default, descriptor(item.name))
+    return Parameters(**{name: node.get_parameter(name).value for name in facts()})
+
+
+def descriptor(name: str) -> ParameterDescriptor:
+    """The description and range of a parameter."""
+    known, default = facts()[name], getattr(Parameters, name)
+    msg = ParameterDescriptor(name=name, description=known.text)
+    msg.additional_constraints = " ".join(
+        text
+        for text in (
+            f"One of: {known.allowed}." if known.choices else "",
+            "" if known.live else "Read on configure.",
+        )
+        if text
+    )
+    if known.low is None or known.high is None:
+        return msg
+    if isinstance(default, float):
+        msg.floating_point_range = [
+            FloatingPointRange(from_value=float(known.low), to_value=float(known.high))
+        ]
+    else:
+        msg.integer_range = [
+            IntegerRange(from_value=int(known.low), to_value=int(known.high), step=1)
+        ]
+    return msg

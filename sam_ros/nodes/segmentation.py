@@ -1,0 +1,236 @@
+"""What the node does with frames and prompts: the way from a picture to masks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from sensor_msgs.msg import Image
+
+from sam_ros.engine.cache import EmbeddingCache
+from sam_ros.engine.hypothesis import Hypotheses
+from sam_ros.msg import Instance, Status
+from sam_ros.nodes.diagnostics import Tally
+from sam_ros.nodes.frames import Frame, Frames
+from sam_ros.nodes.images import ImageError
+from sam_ros.nodes.objects import NOTHING, Objects, PromptedObject
+from sam_ros.nodes.parameters import Parameters
+from sam_ros.nodes.requests import Request, picture, propose
+from sam_ros.nodes.scene import Scene
+from sam_ros.nodes.status import Refused, invalid
+
+if TYPE_CHECKING:  # they import torch, which the node does in the worker's thread only
+    from sam_ros.engine.embedding import Embedding
+    from sam_ros.engine.segmenter import Segmenter
+
+
+class Segmentation:
+    """Answers prompts with one model. Every method runs in the worker's thread.
+
+    Args:
+        segmenter: the loaded model.
+        frames: filled by the subscription; a prompt finds its picture here.
+        publish: called with every scene for the topics and the objects known then; with no scene
+            when only the objects have changed.
+        tally: counts what happened.
+        parameters: as they are now.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        frames: Frames,
+        publish: Callable[[Scene | None, Objects], None],
+        tally: Tally,
+        parameters: Parameters,
+    ) -> None:
+        self.objects = Objects(parameters.max_objects)
+        self._segmenter, self._frames, self._publish = segmenter, frames, publish
+        self._tally, self._parameters = tally, parameters
+        self._embeddings = EmbeddingCache(parameters.embedding_cache_size)
+        self._scene: Scene | None = None
+        self._next_due = 0.0
+
+    @property
+    def device(self) -> str:
+        """Where the model runs, such as cpu or cuda:0."""
+        return str(self._segmenter.sam.device)
+
+    def update(self, parameters: Parameters) -> None:
+        """Takes new values of the live parameters."""
+        self._parameters = parameters
+        self._segmenter.config = parameters.engine_config()
+        self.objects.capacity = parameters.max_objects
+
+    def forget_frames(self) -> None:
+        """Lets go of everything that belongs to a picture; the objects stay."""
+        self._embeddings.clear()
+        self._scene = None
+
+    def on_frame(self, frame: Frame) -> None:
+        """Answers the sticky prompts on a new frame, and encodes it if that is always wanted."""
+        try:
+            self._check(frame)
+        except Refused as refused:
+            self._tally.unreadable(str(refused))
+            return
+        sticky = self.objects.sticky
+        wanted = bool(sticky) or self._parameters.encode == "always"
+        if not wanted or frame.received < self._next_due:
+            return
+        if self._parameters.max_rate_hz > 0:
+            self._next_due = frame.received + 1 / self._parameters.max_rate_hz
+        self._embed(frame)
+        if sticky:
+            self._show(frame, sticky)
+
+    def on_prompts(self, requests: Sequence[Request]) -> None:
+        """Answers prompts from a topic: remembers their objects and publishes what is found."""
+        for stamp in dict.fromkeys(request.stamp for request in requests):
+            group = [request for request in requests if request.stamp == stamp]
+            try:
+                frame = self._picture(group)
+            except Refused as refused:
+                self._tally.refused([refused] * len(group))
+                continue
+            proposals = propose(group, frame, self.objects)
+            self._tally.refused([item for item in proposals if isinstance(item, Refused)])
+            self._accept(frame, _accepted(proposals))
+
+    def set_prompts(self, requests: Sequence[Request], replace_all: bool) -> list[str]:
+        """Remembers objects and publishes what is found of them.
+
+        Returns:
+            The objects' names, one per request.
+
+        Raises:
+            Refused: a prompt cannot be answered; nothing has changed then.
+        """
+        frame = self._picture(requests) if requests else None
+        proposals = propose(requests, frame, self.objects) if frame else []
+        for index, item in enumerate(proposals):
+            if isinstance(item, Refused):
+                raise Refused(item.code, f"prompts[{index}]: {item}")
+        accepted = _accepted(proposals)
+        names = [item.object_id for item in accepted]
+        if replace_all:
+            self._forget([name for name in self.objects.names if name not in names])
+        if frame:
+            self._accept(frame, accepted)
+        return names
+
+    def segment(
+        self, requests: Sequence[Request], image: Image | None
+    ) -> tuple[Scene, list[Status]]:
+        """Answers prompts; remembers and publishes nothing.
+
+        Args:
+            requests: one per object.
+            image: the picture; None for the remembered one of the prompts' stamp.
+
+        Returns:
+            What was found for the requests that could be answered, and one status per request.
+
+        Raises:
+            Refused: there is no such picture, or no request.
+        """
+        if not requests:
+            raise invalid("prompts: empty; expected at least one")
+        frame = self._check(Frame(image)) if image else self._picture(requests)
+        proposals = propose(requests, frame, self.objects)
+        accepted = _accepted(proposals)
+        results = tuple(
+            item.observed(found).result(found, Instance.NEW)
+            for item, found in zip(accepted, self._decode(frame, accepted), strict=True)
+        )
+        statuses = [item.status() if isinstance(item, Refused) else Status() for item in proposals]
+        return Scene(frame, results), statuses
+
+    def select(self, object_id: str, index: int) -> int:
+        """Chooses a hypothesis and publishes the last scene again with it; returns its index."""
+        selected = self.objects.select(object_id, index)
+        if self._scene and object_id in self._scene:
+            self._present(self._scene.with_selected(object_id, selected))
+        return selected
+
+    def remove(self, object_ids: Sequence[str]) -> None:
+        """Forgets objects, all when none is named.
+
+        Raises:
+            Refused: some are not known; the others are forgotten.
+        """
+        known = self.objects.names
+        self._forget([name for name in known if name in object_ids or not object_ids])
+        unknown = [name for name in object_ids if name not in known]
+        if unknown:
+            raise invalid(f"object_ids: {unknown}; expected names of known objects")
+
+    def _accept(self, frame: Frame, accepted: Sequence[PromptedObject]) -> None:
+        """Remembers objects and shows them with the sticky ones that were there before."""
+        if accepted:
+            self.objects.remember(accepted)
+            names = {item.object_id for item in accepted}
+            others = [item for item in self.objects.sticky if item.object_id not in names]
+            self._show(frame, [*accepted, *others])
+
+    def _forget(self, names: Sequence[str]) -> None:
+        """Forgets objects and publishes the last scene without them."""
+        self.objects.remove(names)
+        if self._scene and any(name in self._scene for name in names):
+            self._present(self._scene.without(names))
+        else:
+            self._publish(None, self.objects)
+
+    def _show(self, frame: Frame, objects: Sequence[PromptedObject]) -> None:
+        """Looks for objects in a frame and publishes what was found."""
+        found = self._decode(frame, objects)
+        results = [
+            self.objects.observe(item.object_id, hypotheses)
+            for item, hypotheses in zip(objects, found, strict=True)
+        ]
+        self._present(Scene(frame, tuple(results)))
+
+    def _present(self, scene: Scene) -> None:
+        newest = self.objects.newest([item.object_id for item in scene.results])
+        self._scene = scene.aimed_at(newest)
+        self._publish(self._scene, self.objects)
+
+    def _decode(self, frame: Frame, objects: Sequence[PromptedObject]) -> list[Hypotheses]:
+        """The hypotheses of each object; none for one prompted on a picture of another size."""
+        if not objects:
+            return []
+        fitting = [item for item in objects if item.size == frame.size]
+        embedding = self._embed(frame)
+        began = time.monotonic()
+        answers = self._segmenter.segment(embedding, [item.prompt for item in fitting])
+        self._tally.decoded(time.monotonic() - began, len(fitting))
+        found = {item.object_id: answer for item, answer in zip(fitting, answers, strict=True)}
+        return [found.get(item.object_id, NOTHING) for item in objects]
+
+    def _embed(self, frame: Frame) -> Embedding:
+        """The frame's embedding, from the cache if it was made before."""
+        embedding = self._embeddings.get(frame.serial)
+        if embedding is None:
+            began = time.monotonic()
+            embedding = self._segmenter.set_image(frame.rgb)
+            if frame in self._frames:  # not a picture that came with a request
+                self._embeddings.put(frame.serial, embedding)
+            self._tally.encoded(time.monotonic() - began)
+        return embedding
+
+    def _picture(self, requests: Sequence[Request]) -> Frame:
+        return self._check(picture(requests, self._frames))
+
+    def _check(self, frame: Frame) -> Frame:
+        """The frame if its picture can be read; one that cannot is forgotten."""
+        try:
+            _ = frame.size
+        except ImageError as error:
+            self._frames.discard(frame)
+            raise invalid(str(error)) from None
+        return frame
+
+
+def _accepted(proposals: Sequence[PromptedObject | Refused]) -> list[PromptedObject]:
+    return [item for item in proposals if not isinstance(item, Refused)]

@@ -1,0 +1,151 @@
+"""The requests that somebody waits for: services and the action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from builtin_interfaces.msg import Time
+from rclpy.action import ActionServer
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool, Trigger
+
+from sam_ros.action import SegmentEverything
+from sam_ros.msg import Prompt, Status
+from sam_ros.nodes import messages
+from sam_ros.nodes.gate import Gate
+from sam_ros.nodes.requests import Request
+from sam_ros.nodes.scene import Scene
+from sam_ros.nodes.segmentation import Segmentation
+from sam_ros.nodes.status import Refused, summary
+from sam_ros.srv import RemoveObjects, Segment, SelectHypothesis, SetPrompts
+
+
+class Services:
+    """Answers in every lifecycle state; while the node is not active, with a status that says so.
+
+    Args:
+        node: offers them.
+        gate: the way to the worker.
+        model: asked for the name of the model in use.
+        on_enable: called with what ~/enable asks for.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        gate: Gate,
+        model: Callable[[], str],
+        on_enable: Callable[[bool], None],
+    ) -> None:
+        self._gate, self._model, self._on_enable = gate, model, on_enable
+        group = ReentrantCallbackGroup()  # one call that waits must not hold up another
+        for name, kind, callback in (
+            ("segment", Segment, self._segment),
+            ("set_prompts", SetPrompts, self._set_prompts),
+            ("remove_objects", RemoveObjects, self._remove_objects),
+            ("select_hypothesis", SelectHypothesis, self._select_hypothesis),
+            ("clear", Trigger, self._clear),
+            ("enable", SetBool, self._enable),
+        ):
+            node.create_service(kind, f"~/{name}", callback, callback_group=group)
+        self._everything = ActionServer(
+            node, SegmentEverything, "~/segment_everything", _refuse_goal, callback_group=group
+        )
+
+    def _segment(self, request: Segment.Request, response: Segment.Response) -> Segment.Response:
+        def work(
+            segmentation: Segmentation, requests: Sequence[Request]
+        ) -> tuple[Scene, list[Status]]:
+            image = None if _is_empty(request.image) else request.image
+            return segmentation.segment(requests, image)
+
+        prompts = request.prompts if _is_empty(request.image) else _unstamped(request.prompts)
+        try:
+            scene, response.prompt_status = self._gate.ask(work, _requests(prompts))
+        except Refused as refused:
+            response.status = refused.status()
+            response.prompt_status = [response.status] * len(request.prompts)
+            return response
+        response.status = summary(response.prompt_status)
+        response.result = messages.to_instance_array(
+            scene.frame.header, scene.frame.size, self._model(), scene.age, scene.results
+        )
+        if request.return_images:
+            response.masks = messages.mask_images(
+                scene.frame.header, scene.frame.size, scene.results
+            )
+        return response
+
+    def _set_prompts(
+        self, request: SetPrompts.Request, response: SetPrompts.Response
+    ) -> SetPrompts.Response:
+        def work(segmentation: Segmentation, requests: Sequence[Request]) -> list[str]:
+            return segmentation.set_prompts(requests, request.replace_all)
+
+        try:
+            response.object_ids = self._gate.ask(work, _requests(request.prompts))
+        except Refused as refused:
+            response.status = refused.status()
+        return response
+
+    def _remove_objects(
+        self, request: RemoveObjects.Request, response: RemoveObjects.Response
+    ) -> RemoveObjects.Response:
+        try:
+            self._gate.ask(lambda segmentation, _: segmentation.remove(request.object_ids))
+        except Refused as refused:
+            response.status = refused.status()
+        return response
+
+    def _select_hypothesis(
+        self, request: SelectHypothesis.Request, response: SelectHypothesis.Response
+    ) -> SelectHypothesis.Response:
+        def work(segmentation: Segmentation, _: Sequence[Request]) -> int:
+            return segmentation.select(request.object_id, request.index)
+
+        try:
+            response.selected = self._gate.ask(work)
+        except Refused as refused:
+            response.status = refused.status()
+        return response
+
+    def _clear(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            self._gate.ask(lambda segmentation, _: segmentation.remove(()))
+        except Refused as refused:
+            response.message = str(refused)
+        else:
+            response.success = True
+        return response
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._on_enable(request.data)
+        response.success = True
+        response.message = "enabled" if request.data else "disabled: requests are refused"
+        return response
+
+
+def _refuse_goal(goal: ServerGoalHandle) -> SegmentEverything.Result:
+    """Says plainly that the action cannot do its work yet."""
+    goal.abort()
+    text = "segment everything is not available yet; expected prompts on ~/segment or ~/prompts"
+    return SegmentEverything.Result(status=Status(code=Status.INVALID_REQUEST, message=text))
+
+
+def _requests(prompts: Sequence[Prompt]) -> list[Request]:
+    return [Request(prompt) for prompt in prompts]
+
+
+def _unstamped(prompts: Sequence[Prompt]) -> Sequence[Prompt]:
+    """The prompts about the picture that came with them: their stamps mean nothing."""
+    for prompt in prompts:
+        prompt.header.stamp = Time()
+    return prompts
+
+
+def _is_empty(image: Image) -> bool:
+    """True for an image that nobody filled in; a broken one is not empty."""
+    return not (image.height or image.width or image.encoding or len(image.data))
