@@ -19,11 +19,13 @@ from training.collage import compose_collage
 from training.library import Library, build
 from training.scene import Scene, save_shard
 from training.sources import fetch
+from training.tabletop import compose_tabletop
 
 SETS = ("train", "val")
 PER_SHARD = 100
 COMPOSERS: tuple[tuple[str, Callable[[Library, np.random.Generator, str], Scene], float], ...] = (
-    ("collage", compose_collage, 1.0),
+    ("collage", compose_collage, 0.35),
+    ("tabletop", compose_tabletop, 0.65),
 )
 FEWEST_MASKS = 2
 

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 
 from training.blobs import load_blobs, save_blobs
+from training.mesh import Mesh
+from training.meshes import read_meshes
 from training.sprites import Sprite, read_sprites
 from training.surfaces import read_environments, read_matcaps, read_photographs, read_surfaces
 
@@ -49,12 +51,14 @@ class Library:
         self.held_out = held_out
         collections = {name: _load(Path(folder) / f"{name}.npz") for name in COLLECTIONS}
         self._sprites = [e for e in collections["sprites"] if is_held_out(e.source) == held_out]
+        self._meshes = [e for e in collections["meshes"] if is_held_out(e.source) == held_out]
         self._surfaces = collections["surfaces"]
         self._plain = [e for e in self._surfaces if e.uniform]
         self._photographs = collections["photographs"]
         self._matcaps = collections["matcaps"]
         self._environments = collections["environments"]
         self._picture = functools.lru_cache(400)(_decode_picture)
+        self._mesh = functools.lru_cache(120)(Mesh.decode)
 
     def sprite(self, rng: np.random.Generator, index: int | None = None) -> Sprite:
         """A cut-out drawn at random; an index (taken modulo) names one."""
@@ -62,6 +66,10 @@ class Library:
             (rng.integers(1 << 30) if index is None else index) % len(self._sprites)
         ]
         return Sprite.decode(entry.blobs[0], entry.blobs[1], entry.source, entry.name)
+
+    def mesh(self, rng: np.random.Generator) -> Mesh:
+        """A household model or a random shape, as large as in reality."""
+        return self._mesh(_draw(self._meshes, rng).blobs[0])
 
     def surface(self, rng: np.random.Generator, plain: bool = False) -> np.ndarray:
         """A texture (H, W, 3) uint8 RGB; plain: one that looks the same everywhere."""
@@ -125,6 +133,10 @@ def _sprite_entries(raw: Path) -> list[Entry]:
     return [Entry(s.source, s.name, False, s.encode()) for s in read_sprites(raw)]
 
 
+def _mesh_entries(raw: Path) -> list[Entry]:
+    return [Entry(m.source, m.name, False, (m.encode(),)) for m in read_meshes(raw)]
+
+
 def _surface_entries(raw: Path) -> list[Entry]:
     return [Entry(s, "", uniform, (_jpeg(rgb),)) for rgb, s, uniform in read_surfaces(raw)]
 
@@ -143,6 +155,7 @@ def _environment_entries(raw: Path) -> list[Entry]:
 
 COLLECTIONS: dict[str, Callable[[Path], list[Entry]]] = {
     "sprites": _sprite_entries,
+    "meshes": _mesh_entries,
     "surfaces": _surface_entries,
     "photographs": _photograph_entries,
     "matcaps": _matcap_entries,
