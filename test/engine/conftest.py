@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -25,37 +26,39 @@ IMAGE_SIZE, PATCH, WIDTH = 128, 8, 32
 MISSING = "pip install segment-anything pillow to compare with the reference"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
     """More threads only wait for each other on a model this small."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
-def reference() -> Iterator[ModuleType]:
-    """The package segment_anything, with what it takes from torchvision replaced by Pillow."""
+def reference() -> Any:
+    """The package segment_anything, with what it takes from torchvision done by Pillow."""
     image = pytest.importorskip("PIL.Image", reason=MISSING)
-    functional, boxes = ModuleType("torchvision.transforms.functional"), ModuleType("boxes")
-    functional.to_pil_image = image.fromarray  # type: ignore[attr-defined]
-    functional.resize = lambda picture, size: picture.resize(  # type: ignore[attr-defined]
-        size[::-1], image.Resampling.BILINEAR
-    )
-    boxes.batched_nms = boxes.box_area = None  # type: ignore[attr-defined]
-    stand_ins = {
-        "torchvision": ModuleType("torchvision"),
-        "torchvision.transforms": ModuleType("torchvision.transforms"),
-        "torchvision.transforms.functional": functional,
-        "torchvision.ops": ModuleType("torchvision.ops"),
-        "torchvision.ops.boxes": boxes,
+
+    def resize(picture: Any, size: tuple[int, int]) -> Any:
+        return picture.resize(size[::-1], image.Resampling.BILINEAR)
+
+    contents: dict[str, dict[str, Any]] = {
+        "torchvision": {},
+        "torchvision.transforms": {},
+        "torchvision.transforms.functional": {"resize": resize, "to_pil_image": image.fromarray},
+        "torchvision.ops": {},
+        "torchvision.ops.boxes": {"batched_nms": None, "box_area": None},
     }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in stand_ins.items():
-            patch.setitem(sys.modules, name, module)
-        yield pytest.importorskip("segment_anything", reason=MISSING)
+    stand_ins = {name: ModuleType(name) for name in contents}
+    for name, module in stand_ins.items():
+        vars(module).update(contents[name])
+    with patch.dict(sys.modules, stand_ins):
+        return pytest.importorskip("segment_anything", reason=MISSING)
 
 
 @pytest.fixture(scope="session")
-def sam(reference: ModuleType) -> Any:
+def sam(reference: Any) -> Any:
     """A reference Sam of 128 px with random weights whose masks are neither empty nor full."""
     modeling = reference.modeling
     cells = (IMAGE_SIZE // PATCH,) * 2
@@ -100,7 +103,7 @@ def segmenter(sam: Any) -> Segmenter:
 
 
 @pytest.fixture
-def predictor(reference: ModuleType, sam: Any) -> Any:
+def predictor(reference: Any, sam: Any) -> Any:
     return reference.SamPredictor(sam)
 
 
