@@ -33,13 +33,15 @@ missing_packages() {
 }
 
 # The wheels were built elsewhere, and their CMake files name the headers of that machine's Python and NumPy.
+# colcon takes a folder with a local_setup for a ROS installation.
 mend_wheels() {
   local include numpy
   include=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
   numpy=$("$venv/bin/python" -c 'import numpy; print(numpy.get_include())')
-  find "$venv/share" -name '*.cmake' -exec sed -i -E \
+  { grep -rlF --include='*.cmake' /opt/python/ "$venv/share" || true; } | xargs -r sed -i -E \
     -e "s#/opt/python/[^;\"]*/numpy/_?core/include#$numpy#g" \
-    -e "s#/opt/python/[^;\"]*/include/python3\.[0-9]+#$include#g" {} +
+    -e "s#/opt/python/[^;\"]*/include/python3\.[0-9]+#$include#g"
+  echo "# The paths are set by tools/env.sh." >"$venv/local_setup.sh"
 }
 
 pick_python

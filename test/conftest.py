@@ -1,0 +1,46 @@
+"""What all tests share: a ROS domain of their own, and the way to go without ROS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from sam_ros.nodes.processes import free_domain
+
+HERE = Path(__file__).parent
+NEED_ROS = (HERE / "nodes", HERE / "launch", HERE / "test_interfaces.py")
+
+
+class ModuleNeedingRos(pytest.Module):
+    """A test module on a machine without ROS: it is skipped before it can import anything."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        pytest.skip("needs ROS 2: run it by `make test`, which brings it", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    """Skip the tests of ROS where rclpy is not installed."""
+    needs_ros = any(module_path.is_relative_to(place) for place in NEED_ROS)
+    if needs_ros and find_spec("rclpy") is None:
+        return ModuleNeedingRos.from_parent(parent, path=module_path)
+    return None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ros_domain() -> Iterator[int]:
+    """Give the tests of each file a ROS domain that no other program on this machine is in."""
+    domain = free_domain()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_DOMAIN_ID", str(domain))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        patch.setenv(
+            "FASTDDS_BUILTIN_TRANSPORTS",
+            os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA"),
+        )
+        yield domain
