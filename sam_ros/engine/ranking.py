@@ -2,7 +2,7 @@
 
 The predicted IoU alone is not trusted: it is over-confident on huge masks. The score multiplies it
 with what can be checked: how firm the mask's boundary is, whether the mask does what the prompt
-said, and how likely its size is. Why each is there: docs/decisions/0010-ranking.md.
+said, and how likely its size is. Why each is there: docs/decisions/0004-ranking.md.
 """
 
 from __future__ import annotations
