@@ -28,7 +28,6 @@ class ViTConfig:
     num_heads: int
     global_blocks: tuple[int, ...]
     window_size: int = 14
-    patch_size: int = 16
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _image_encoder(config: SamConfig) -> nn.Module:
     sizes = config.image_encoder
     if isinstance(sizes, TinyViTConfig):
         return TinyViT(**asdict(sizes), out_channels=config.dim)
-    return ViT(config.image_size, **asdict(sizes), out_channels=config.dim)
+    return ViT(config.image_size, config.stride, **asdict(sizes), out_channels=config.dim)
 
 
 # Every model that build_sam knows, and where the weights are that come with the package.

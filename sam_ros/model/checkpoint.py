@@ -28,7 +28,8 @@ def load_checkpoint(
 ) -> None:
     """Assign the tensors of a file to a module, which may have been built on the meta device.
 
-    The module keeps its own dtypes: half-precision weights are converted as they are loaded.
+    The module keeps its own dtypes: half-precision weights are converted as they are loaded. The
+    weights end on the CPU; move the module afterwards.
 
     Args:
         module: takes every tensor of the file, and no other.
