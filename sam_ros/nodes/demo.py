@@ -23,6 +23,7 @@ from sam_ros.nodes.samples import Question, default_folder, read_questions
 
 COLUMNS = f"{'picture':<14} {'prompt':<34} rank  score   IoU stab.   area  asked through"
 RATE = 10.0
+PATIENCE = 60.0  # seconds for an answer: a large model on a busy processor takes long
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,6 +58,8 @@ def _run(options: argparse.Namespace) -> Path:
         client = DemoClient(lambda: _check(processes))
         try:
             return _ask_all(client, questions, options)
+        except DemoError as error:
+            raise DemoError(f"{error}\n{processes.last_words()}") from error
         finally:
             client.close()
 
@@ -65,7 +68,8 @@ def _start(processes: Processes, options: argparse.Namespace, first: Path) -> No
     print(f"Starting image_source and sam ({options.model}) as two processes ...", flush=True)
     picture = ["-p", f"path:={first}", "-p", f"rate:={RATE}"]
     processes.start("image_source", "sam_ros.nodes.image_source", ["--ros-args", *picture])
-    model = ["-p", f"model:={options.model}", "-r", "__node:=sam"]
+    model = ["-r", "__node:=sam", "-p", f"model:={options.model}"]
+    model += ["-p", f"request_timeout:={PATIENCE}"]
     if options.checkpoint:
         model += ["-p", f"checkpoint:={options.checkpoint}"]
     processes.start("sam", "sam_ros.nodes.sam_node", ["--ros-args", *model])
@@ -124,10 +128,7 @@ def _check(processes: Processes) -> None:
     """Raises when a process ended, with what it said last."""
     child = processes.ended()
     if child is not None:
-        raise DemoError(
-            f"{child.name} ended with status {child.process.returncode}; its last words "
-            f"({child.log}):\n{child.tail()}"
-        )
+        raise DemoError(f"{child.name} ended by itself, status {child.process.returncode}")
 
 
 def _show(page: Path) -> None:

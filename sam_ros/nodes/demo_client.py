@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -25,8 +25,8 @@ from sam_ros.nodes.prompts import to_message
 from sam_ros.nodes.samples import Question
 from sam_ros.srv import RemoveObjects, Segment
 
-T = TypeVar("T")
-DISCOVERY, REPLY = 120.0, 60.0  # seconds: loading large weights takes long, an answer does not
+ACTIVE, UNCONFIGURED = State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_UNCONFIGURED
+STARTUP, REPLY = 180.0, 90.0  # seconds: large models load slowly and answer slowly on a CPU
 
 
 class DemoError(RuntimeError):
@@ -83,17 +83,15 @@ class DemoClient:
     def wait_until_active(self) -> None:
         """Waits for both nodes to be there and for ``sam`` to have loaded its model."""
         clients = (self._source, self._state, self._segment, self._remove)
-        self._wait(
-            lambda: all(item.service_is_ready() for item in clients), "the nodes", DISCOVERY
-        )
-        deadline = time.monotonic() + DISCOVERY
-        while self._call(self._state, GetState.Request()).current_state.id != (
-            State.PRIMARY_STATE_ACTIVE
-        ):
-            if time.monotonic() > deadline:
-                raise DemoError("node sam did not become active; see its log")
-            self._executor.spin_once(timeout_sec=0.1)
-        self._wait(lambda: self._prompts.get_subscription_count() > 0, "~/prompts", DISCOVERY)
+        self._wait(lambda: all(item.service_is_ready() for item in clients), "the nodes", STARTUP)
+        deadline = time.monotonic() + STARTUP
+        idle = 0  # looks in a row at a node that is not even trying
+        while (state := self._call(self._state, GetState.Request()).current_state).id != ACTIVE:
+            idle = idle + 1 if state.id == UNCONFIGURED else 0
+            if idle > 50 or time.monotonic() > deadline:
+                raise DemoError(f"node sam is {state.label}; expected active")
+            time.sleep(0.2)
+        self._wait(lambda: self._prompts.get_subscription_count() > 0, "~/prompts", STARTUP)
 
     def show(self, path: str) -> Image:
         """Has the source show a picture and returns the first frame of it that arrives."""

@@ -33,9 +33,10 @@ class Child:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def tail(self, lines: int = 15) -> str:
-        """The last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+    def last_words(self, lines: int = 12) -> str:
+        """The last lines of its log, with its name."""
+        text = self.log.read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join([f"--- {self.log}:", *(text or ["(nothing)"])])
 
 
 class Processes:
@@ -83,6 +84,10 @@ class Processes:
     def ended(self) -> Child | None:
         """A process that ended by itself, if there is one."""
         return next((item for item in self._children if item.process.poll() is not None), None)
+
+    def last_words(self) -> str:
+        """The ends of all logs, for a person who asks what went wrong."""
+        return "\n".join(child.last_words() for child in self._children)
 
     def stop(self, patience: float = 8.0) -> dict[str, int]:
         """Asks all to end (SIGINT), then makes them; returns the exit status of each."""
