@@ -58,7 +58,7 @@ class Library:
         self._matcaps = collections["matcaps"]
         self._environments = collections["environments"]
         self._picture = functools.lru_cache(400)(_decode_picture)
-        self._mesh = functools.lru_cache(120)(Mesh.decode)
+        self._mesh = functools.lru_cache(400)(Mesh.decode)
 
     def sprite(self, rng: np.random.Generator, index: int | None = None) -> Sprite:
         """A cut-out drawn at random; an index (taken modulo) names one."""

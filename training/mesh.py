@@ -60,18 +60,18 @@ class Mesh:
     @property
     def size(self) -> np.ndarray:
         """The extent along x, y and z: (3,) metres."""
-        points = self.corners.reshape(-1, 3)
-        return points.max(0) - points.min(0)
+        low, high = _bounds(self.corners)
+        return high - low
 
     def moved(self, linear: np.ndarray, offset: np.ndarray | None = None) -> Mesh:
         """Transformed by a (3, 3) matrix, then set on z = 0 around the origin, then offset."""
         corners = self.corners @ linear.T.astype(np.float32)
-        low, high = corners.reshape(-1, 3).min(0), corners.reshape(-1, 3).max(0)
-        corners = corners - np.array(
-            [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]], np.float32
-        )
-        normals = self.normals @ np.linalg.inv(linear).astype(np.float32)
-        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+        low, high = _bounds(corners)
+        corners -= np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]], np.float32)
+        normals = self.normals
+        if not np.array_equal(linear, np.eye(3)):
+            normals = normals @ np.linalg.inv(linear).astype(np.float32)
+            normals /= np.sqrt(np.maximum((normals * normals).sum(-1, keepdims=True), 1e-18))
         if offset is not None:
             corners = corners + offset.astype(np.float32)
         return replace(self, corners=corners, normals=normals)
@@ -154,6 +154,12 @@ def joined(meshes: Sequence[Mesh], source: str, name: str, part_names: Sequence[
         *arrays, np.concatenate(index), parts, tuple(materials), tuple(textures),
         tuple(part_names), source, name,
     )  # fmt: skip
+
+
+def _bounds(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest coordinates: (3,), (3,)."""
+    columns = np.ascontiguousarray(corners.reshape(-1, 3).T)
+    return columns.min(1), columns.max(1)
 
 
 def _jpeg(rgb: np.ndarray) -> np.ndarray:

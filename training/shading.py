@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -102,16 +103,20 @@ class Light:
     ) -> Light:
         """Integrates the surrounding light over hemispheres."""
         coarse = cv2.resize(around, (32, 16), interpolation=cv2.INTER_AREA)
-        row, column = np.mgrid[0:16, 0:32] + 0.5
-        polar, azimuth = row / 16 * np.pi, column / 32 * 2 * np.pi - np.pi
-        directions = np.stack(
-            [np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], -1
-        )
-        flat = directions.reshape(-1, 3)
-        weights = np.clip(flat @ flat.T, 0, None) * np.sin(polar).ravel()
-        total = weights @ coarse.reshape(-1, 3) / weights.sum(1, keepdims=True)
+        total = _hemispheres() @ coarse.reshape(-1, 3)
         return cls(np.ascontiguousarray(around, np.float32), total.reshape(16, 32, 3).astype(np.float32),
                    towards.astype(np.float32), key.astype(np.float32), softness)  # fmt: skip
+
+
+@functools.cache
+def _hemispheres() -> np.ndarray:
+    """What share of the light of each of 16 x 32 cells a surface facing each cell receives."""
+    row, column = np.mgrid[0:16, 0:32] + 0.5
+    polar, azimuth = row / 16 * np.pi, column / 32 * 2 * np.pi - np.pi
+    ring = [np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)]
+    flat = np.stack(ring, -1).reshape(-1, 3)
+    weights = np.clip(flat @ flat.T, 0, None) * np.sin(polar).ravel()
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
 def shade(
@@ -140,7 +145,7 @@ def shade(
         [*lamp.rotation.ravel(), *lamp.position, lamp.focal, depths.shape[0]], np.float32
     )
     rows = np.stack([plane.row() for plane in planes]) if planes else np.zeros((0, 17), np.float32)
-    _shade(out, camera.rays(), camera.position.astype(np.float32), camera.rotation[2].astype(np.float32),
+    _shade(out, camera.rotation.astype(np.float32), np.float32(camera.focal), camera.position.astype(np.float32),
            layer.depth, layer.triangle, layer.weight, *geometry, rows, palette.rows, palette.places,
            palette.texels, GAMMA, light.around, light.diffuse, light.towards, light.key, light.softness,
            lamp_row, depths, heights, np.float32(reach), TAPS)  # fmt: skip
@@ -258,17 +263,21 @@ def _plane_hit(eye, rx, ry, rz, planes):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, fastmath=True)
-def _shade(out, rays, eye, forward, depth, triangle, weight, normals, uvs, material, planes, rows, places, texels,
+def _shade(out, axes, focal, eye, depth, triangle, weight, normals, uvs, material, planes, rows, places, texels,
            gamma, around, diffuse, towards, key, softness, lamp, depths, heights, reach, taps):  # type: ignore[no-untyped-def]  # fmt: skip
     """For each pixel: find the surface, its normal and colour, then add up the light."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            rx, ry, rz = rays[i, j, 0], rays[i, j, 1], rays[i, j, 2]
+            ax, ay = (j + 0.5 - out.shape[1] / 2) / focal, (i + 0.5 - out.shape[0] / 2) / focal
+            along = np.float32(1 / np.sqrt(ax * ax + ay * ay + 1))
+            rx = (ax * axes[0, 0] + ay * axes[1, 0] + axes[2, 0]) * along
+            ry = (ax * axes[0, 1] + ay * axes[1, 1] + axes[2, 1]) * along
+            rz = (ax * axes[0, 2] + ay * axes[1, 2] + axes[2, 2]) * along
             n = triangle[i, j]
             if n >= 0:
                 b, c = weight[i, j, 0], weight[i, j, 1]
                 a = 1 - b - c
-                distance = depth[i, j] / (rx * forward[0] + ry * forward[1] + rz * forward[2])
+                distance = depth[i, j] / along
                 nx = a * normals[n, 0, 0] + b * normals[n, 1, 0] + c * normals[n, 2, 0]
                 ny = a * normals[n, 0, 1] + b * normals[n, 1, 1] + c * normals[n, 2, 1]
                 nz = a * normals[n, 0, 2] + b * normals[n, 1, 2] + c * normals[n, 2, 2]

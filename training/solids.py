@@ -33,9 +33,9 @@ def sheet(
         repeat: times along u and v.
     """
     n, m = points.shape[:2]
-    along, across = np.gradient(points, axis=0), np.gradient(points, axis=1)
-    normals = np.cross(across, along)
-    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    along, across = _steps(points), _steps(points.swapaxes(0, 1)).swapaxes(0, 1)
+    normals = _cross(across, along)
+    normals /= np.sqrt(np.maximum((normals * normals).sum(-1, keepdims=True), 1e-24))
     v, u = np.meshgrid(np.linspace(0, repeat[1], n), np.linspace(0, repeat[0], m), indexing="ij")
     index = np.arange(n * m).reshape(n, m)
     a, b, c, d = (
@@ -120,3 +120,16 @@ def ellipsoid(
     normals = ball.corners @ np.linalg.inv(linear).astype(np.float32)
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
     return Mesh(corners, normals, ball.uv, ball.material, ball.part, ball.materials, ball.textures)
+
+
+def _steps(points: np.ndarray) -> np.ndarray:
+    """Central differences along the first axis (one-sided at its ends)."""
+    padded = np.concatenate([points[:1], points, points[-1:]])
+    return padded[2:] - padded[:-2]
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cross product of (..., 3) arrays, without numpy's generality."""
+    x, y, z = (a[..., i] for i in range(3))
+    u, v, w = (b[..., i] for i in range(3))
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], -1)
