@@ -16,6 +16,8 @@ import torch
 from hypothesis import settings
 
 from sam_ros.engine.segmenter import Segmenter
+from sam_ros.model import Sam
+from sam_ros.model.tiny import build_sam_tiny
 
 sys.path.insert(0, str(Path(__file__).parent))  # engine_cases, in whatever way pytest imports
 
@@ -80,6 +82,14 @@ def sam(reference: Any) -> Any:
     ).eval()  # fmt: skip
     _randomise(model)
     model.image_size = IMAGE_SIZE
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Sam:
+    """The package's own small model at 128 px, with random weights."""
+    model = build_sam_tiny(image_size=128).eval()
+    _randomise(model)
     return model
 
 

@@ -118,20 +118,23 @@ def test_pictures_of_any_size_as_in_the_reference(
         assert iou(item.mask, masks[k]) > 0.99
 
 
+@pytest.mark.parametrize("model", ["sam", "tiny"])
 def test_a_batch_gives_the_numbers_of_each_alone(
-    sam: Any, picture: Picture, low: npt.NDArray[np.float32]
+    model: str, request: pytest.FixtureRequest, picture: Picture
 ) -> None:
     """Prompts of every kind, each twice and in disorder, in one call and one by one."""
-    prompts = list(every_kind(low).values())
-    mixed = [prompts[i] for i in np.random.default_rng(0).permutation(2 * len(prompts)) // 2]
-    segmenter = Segmenter(sam, EngineConfig(prompts_per_batch=5))
+    segmenter = Segmenter(request.getfixturevalue(model), EngineConfig(prompts_per_batch=5))
     embedding = segmenter.set_image(picture)
+    (first,) = segmenter.segment(embedding, [clicks((60, 50))])
+    prompts = list(every_kind(first.best.logits).values())
+    mixed = [prompts[i] for i in np.random.default_rng(0).permutation(2 * len(prompts)) // 2]
     for together, prompt in zip(segmenter.segment(embedding, mixed), mixed, strict=True):
         (alone,) = segmenter.segment(embedding, [prompt])
         for item, expected in zip(together, alone, strict=True):
-            assert np.abs(item.logits - expected.logits).max() < 1e-4
+            tolerance = 1e-4 * max(1.0, float(np.abs(expected.logits).max()))
+            assert np.abs(item.logits - expected.logits).max() < tolerance
             assert item.score == pytest.approx(expected.score, abs=1e-3)
-            assert iou(item.mask, expected.mask) > 0.999
+            assert iou(item.mask, expected.mask) > 0.99
 
 
 def test_padding_would_change_the_numbers(predictor: Any, picture: Picture) -> None:
