@@ -17,8 +17,8 @@ from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.islands import clean
 from sam_ros.engine.prompt import FOREGROUND, Prompt
 from sam_ros.engine.ranking import pixels_at, rank
-from sam_ros.engine.transform import Transform
-from sam_ros.engine.upsampling import Patch, upsample
+from sam_ros.engine.transform import Size, Transform
+from sam_ros.engine.upsampling import Patch, Upsampler
 from sam_ros.model import Sam
 
 
@@ -68,18 +68,15 @@ class Segmenter:
             ValueError: a prompt is wrong; names the prompt, the field, its value and what was
                 expected. No prompt is answered then.
         """
-        for index, prompt in enumerate(prompts):
-            try:
-                prompt.validate(embedding.size, self.sam.prompt_encoder.mask_input_size)
-            except ValueError as error:
-                raise ValueError(f"prompts[{index}]: {error}") from None
-        config = self.config
+        config, low_size = self.config, self.sam.prompt_encoder.mask_input_size
+        _validate(prompts, embedding.size, low_size)
+        upsampler = Upsampler(embedding.transform, low_size, embedding.features.device)
         answers: dict[int, Hypotheses] = {}
         for batch in batches(prompts, config.multimask, config.prompts_per_batch):
             asked = [prompts[index] for index in batch.indices]
             logits, predicted_iou = self._decode(embedding, asked, batch.multimask)
             for index, low, iou in zip(batch.indices, logits, predicted_iou, strict=True):
-                answers[index] = self._answer(embedding, prompts[index], low, iou, config)
+                answers[index] = self._answer(upsampler, prompts[index], low, iou, config)
         return [answers[index] for index in range(len(prompts))]
 
     def _decode(
@@ -99,27 +96,33 @@ class Segmenter:
 
     def _answer(
         self,
-        embedding: Embedding,
+        upsampler: Upsampler,
         prompt: Prompt,
         logits: Tensor,
         predicted_iou: npt.NDArray[np.float32],
         config: EngineConfig,
     ) -> Hypotheses:
         """The ranked masks of one prompt from its logits (M, h, w)."""
-        patches = upsample(
-            logits, embedding.transform, self.sam.mask_threshold, config.stability_offset
-        )
+        patches = upsampler(logits, self.sam.mask_threshold, config.stability_offset)
         candidates = [
-            _hypothesis(prompt, patch, embedding.size, float(iou), low, config.min_area_px)
+            _hypothesis(prompt, patch, upsampler.size, float(iou), low, config.min_area_px)
             for patch, iou, low in zip(patches, predicted_iou, logits, strict=True)
         ]
         return rank(prompt, candidates, config)
 
 
+def _validate(prompts: Sequence[Prompt], size: Size, low_size: Size) -> None:
+    for index, prompt in enumerate(prompts):
+        try:
+            prompt.validate(size, low_size)
+        except ValueError as error:
+            raise ValueError(f"prompts[{index}]: {error}") from None
+
+
 def _hypothesis(
     prompt: Prompt,
     patch: Patch,
-    size: tuple[int, int],
+    size: Size,
     predicted_iou: float,
     logits: Tensor,
     min_area: int,

@@ -10,7 +10,6 @@ and large windows go through in bands, so that no image-sized float is held.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil, floor
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sam_ros.engine.transform import Transform
+from sam_ros.engine.transform import Size, Transform
 
 BAND = 1 << 22  # floats of the original image's resolution held at once: 16 MB
 REACH = 2  # no pixel reads cells further than this from its own, over both scalings
@@ -41,7 +40,7 @@ class Patch:
     y: int
     stability: float
 
-    def full(self, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    def full(self, size: Size) -> npt.NDArray[np.bool_]:
         """The mask as (H, W) bool of the whole image; memory is touched in the window only."""
         mask = np.zeros(size, np.bool_)
         height, width = self.mask.shape
@@ -65,6 +64,14 @@ class Axis:
     input_length: int
     length: int
 
+    def matrix(self, device: torch.device) -> Tensor:
+        """(length, cells): both scalings and the crop between them, done to the unit vectors."""
+        unit = torch.eye(self.cells, device=device)[None]
+        square = F.interpolate(unit, self.image_size, mode="linear", align_corners=False)
+        inside = square[..., : self.input_length]
+        scaled = F.interpolate(inside, self.length, mode="linear", align_corners=False)
+        return scaled[0].T.contiguous()
+
     def window(self, hot: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
         """The pixels that hot cells can reach, and the cells that those pixels read.
 
@@ -81,40 +88,51 @@ class Axis:
         return slice(start, stop), slice(max(first - 2 * REACH, 0), last + 2 * REACH)
 
 
-def upsample(
-    logits: Tensor, transform: Transform, threshold: float = 0.0, offset: float = 1.0
-) -> list[Patch]:
-    """Scale logits to the original image and cut them at the threshold.
-
-    The stability of a mask is, as in the reference's mask generator, counted at the original
-    resolution on masks cut ``offset`` above and below the threshold; 0 when both are empty.
+class Upsampler:
+    """Scales the logits of one picture's prompts and cuts them into masks.
 
     Args:
-        logits: (N, h, w) of the whole square, on any device.
-        transform: of the image.
-        threshold: logits above it belong to the mask.
-        offset: greater than 0.
-
-    Returns:
-        One patch for each of the N masks.
+        transform: of the picture.
+        low_size: (h, w) of the logits, which cover the whole square.
+        device: where the logits are.
     """
-    logits = logits.float()
-    vertical, horizontal = (
-        Axis(cells, transform.image_size, inside, length)
-        for cells, inside, length in zip(
-            logits.shape[1:], transform.input_size, transform.size, strict=True
+
+    def __init__(self, transform: Transform, low_size: Size, device: torch.device) -> None:
+        self.size = transform.size
+        self._vertical, self._horizontal = (
+            Axis(cells, transform.image_size, inside, length)
+            for cells, inside, length in zip(
+                low_size, transform.input_size, transform.size, strict=True
+            )
         )
-    )
-    rows, columns = _matrix(vertical, logits.device), _matrix(horizontal, logits.device)
-    reaches = logits > threshold - offset
-    hot_rows, hot_columns = reaches.any(2).cpu().numpy(), reaches.any(1).cpu().numpy()
-    patches = []
-    for low, hot_y, hot_x in zip(logits, hot_rows, hot_columns, strict=True):
-        (y, from_y), (x, from_x) = vertical.window(hot_y), horizontal.window(hot_x)
-        window = rows[y, from_y], low[from_y, from_x], columns[x, from_x].T
-        mask, stability = _cut(*window, threshold, offset)
-        patches.append(Patch(mask, x.start, y.start, stability))
-    return patches
+        self._rows = self._vertical.matrix(device)
+        self._columns = self._horizontal.matrix(device)
+
+    def __call__(self, logits: Tensor, threshold: float = 0.0, offset: float = 1.0) -> list[Patch]:
+        """Cut logits at the threshold, at the resolution of the picture.
+
+        The stability of a mask is, as in the reference's mask generator, counted at that
+        resolution on masks cut ``offset`` above and below the threshold; 0 when both are empty.
+
+        Args:
+            logits: (N, h, w).
+            threshold: logits above it belong to the mask.
+            offset: greater than 0.
+
+        Returns:
+            One patch for each of the N masks.
+        """
+        logits = logits.float()
+        reaches = logits > threshold - offset
+        hot_rows, hot_columns = reaches.any(2).cpu().numpy(), reaches.any(1).cpu().numpy()
+        patches = []
+        for low, hot_y, hot_x in zip(logits, hot_rows, hot_columns, strict=True):
+            y, from_y = self._vertical.window(hot_y)
+            x, from_x = self._horizontal.window(hot_x)
+            rows, columns = self._rows[y, from_y], self._columns[x, from_x]
+            mask, stability = _cut(rows, low[from_y, from_x], columns.T, threshold, offset)
+            patches.append(Patch(mask, x.start, y.start, stability))
+        return patches
 
 
 def _cut(
@@ -131,12 +149,3 @@ def _cut(
         inner += int(torch.count_nonzero(values > threshold + offset))
         outer += int(torch.count_nonzero(values > threshold - offset))
     return mask, inner / outer if outer else 0.0
-
-
-@lru_cache(maxsize=8)
-def _matrix(axis: Axis, device: torch.device) -> Tensor:
-    """(length, cells): both scalings and the crop between them, done to the unit vectors."""
-    unit = torch.eye(axis.cells, device=device)[None]
-    square = F.interpolate(unit, axis.image_size, mode="linear", align_corners=False)
-    image = square[..., : axis.input_length]
-    return F.interpolate(image, axis.length, mode="linear", align_corners=False)[0].T.contiguous()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_ros.engine.transform import MASK_LOGIT, Transform
-from sam_ros.engine.upsampling import upsample
+from sam_ros.engine.upsampling import Upsampler
 
 SIZES = [(1, 1), (97, 141), (480, 640), (641, 479), (1080, 1920), (3, 501), (1024, 1024)]
 sides = st.integers(1, 9000)
@@ -84,7 +84,8 @@ def test_a_mask_prompt_covers_the_mask(size: tuple[int, int]) -> None:
     logits = transform.mask_logits(mask, (96, 96))
     assert logits.shape == (1, 1, 96, 96)
     assert logits.min() == -MASK_LOGIT and logits.max() == MASK_LOGIT
-    back = upsample(logits[0], transform)[0].full(size)
+    (patch,) = Upsampler(transform, (96, 96), logits.device)(logits[0])
+    back = patch.full(size)
     assert (back & mask).sum() / (back | mask).sum() > 0.9
 
 

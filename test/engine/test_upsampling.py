@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from sam_ros.engine import upsampling
 from sam_ros.engine.transform import Transform
-from sam_ros.engine.upsampling import upsample
+from sam_ros.engine.upsampling import Patch, Upsampler
 
 SIZES = [(97, 141), (480, 640), (641, 479), (1, 1), (3, 501), (501, 3), (128, 128), (1080, 1920)]
 
@@ -20,6 +20,10 @@ def smooth_logits(seed: int, count: int = 3, cells: int = 64) -> Tensor:
     """(count, cells, cells) of some hills and valleys, -6..6."""
     coarse = torch.randn(1, count, 7, 7, generator=torch.Generator().manual_seed(seed)) * 3
     return F.interpolate(coarse, (cells, cells), mode="bicubic")[0]
+
+
+def upsample(logits: Tensor, transform: Transform, *levels: float) -> list[Patch]:
+    return Upsampler(transform, logits.shape[1:], logits.device)(logits, *levels)
 
 
 def in_two_steps(logits: Tensor, transform: Transform) -> Tensor:
@@ -72,9 +76,9 @@ def test_stability_is_the_references(reference: Any) -> None:
 def test_threshold_and_offset_are_used() -> None:
     """A wider offset is harder to pass; a higher threshold leaves a smaller mask."""
     transform, logits = Transform((97, 141), 256), smooth_logits(seed=2, count=1)
-    (patch,), (strict,) = upsample(logits, transform), upsample(logits, transform, offset=2.0)
+    (patch,), (strict,) = upsample(logits, transform), upsample(logits, transform, 0.0, 2.0)
     assert strict.stability < patch.stability
-    (higher,) = upsample(logits, transform, threshold=1.5)
+    (higher,) = upsample(logits, transform, 1.5)
     assert 0 < higher.mask.sum() < patch.mask.sum()
 
 
