@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from rcl_interfaces.msg import SetParametersResult
@@ -166,6 +167,8 @@ class SamNode(LifecycleNode):
             action()
         except Refused as refused:
             self.get_logger().error(f"cannot {what}: {refused}")
+            return FAILURE
+        except CancelledError:  # the process is ending
             return FAILURE
         except Exception as error:
             self.get_logger().error(f"cannot {what}:")

@@ -29,6 +29,7 @@ def load_segmenter(parameters: Parameters) -> Segmenter:
     Raises:
         Refused: MODEL_UNAVAILABLE, with what to do about it.
     """
+    checkpoint = _checkpoint(parameters)
     # Torch takes seconds to import. Here it does so in the worker's thread, while the node
     # already answers its services and a Ctrl-C.
     import torch
@@ -36,7 +37,6 @@ def load_segmenter(parameters: Parameters) -> Segmenter:
     from sam_ros.engine.segmenter import Segmenter
     from sam_ros.model import build_sam
 
-    checkpoint = _checkpoint(parameters)
     device = _device(parameters.device, torch.cuda.is_available())
     try:
         sam = build_sam(parameters.model, checkpoint).to(device)

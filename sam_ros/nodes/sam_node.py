@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOP_TIMEOUT = 4.0  # seconds; launch sends a second signal after five
 
 
@@ -23,7 +24,7 @@ def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = 
         The exit status: 0 unless the node could not start or broke.
     """
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     # Only now, because these imports take a second in which a Ctrl-C shall end the node as well.
     import rclpy
@@ -47,6 +48,8 @@ def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = 
     spinner = threading.Thread(target=_spin, args=(executor, stop, faults), name="spin")
     spinner.start()
     stop.wait()
+    for number in STOP_SIGNALS:  # while Python ends it would take a second one the default way
+        signal.signal(number, signal.SIG_IGN)
     ended = node.close(STOP_TIMEOUT)
     executor.shutdown()
     spinner.join()

@@ -9,6 +9,7 @@ from rclpy.action import ActionServer
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
@@ -21,6 +22,8 @@ from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.segmentation import Segmentation
 from sam_ros.nodes.status import Refused, summary
 from sam_ros.srv import RemoveObjects, Segment, SelectHypothesis, SetPrompts
+
+MANY = QoSProfile(depth=100)  # with ROS's default of 10, DDS loses calls of a larger burst
 
 
 class Services:
@@ -50,7 +53,9 @@ class Services:
             ("clear", Trigger, self._clear),
             ("enable", SetBool, self._enable),
         ):
-            node.create_service(kind, f"~/{name}", callback, callback_group=group)
+            node.create_service(
+                kind, f"~/{name}", callback, qos_profile=MANY, callback_group=group
+            )
         self._everything = ActionServer(
             node, SegmentEverything, "~/segment_everything", _refuse_goal, callback_group=group
         )

@@ -26,7 +26,7 @@ def domain() -> int:
 
 @pytest.fixture(scope="module")
 def start_node(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNode]:
-    """Starts nodes: start_node(*parameters, real=False); all of them end with the module."""
+    """Starts a node with parameters such as "autostart:=false"; all end with the module."""
     from node_process import NodeProcess
 
     started: list[NodeProcess] = []
@@ -43,9 +43,38 @@ def start_node(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def client(domain: int) -> Iterator[Any]:
-    """A client of the node in this module's domain."""
+    """A client in this module's domain."""
     from node_client import NodeClient
 
     client = NodeClient(domain)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A client of an active node with the stub segmenter; one for all tests."""
+    from node_client import NodeClient
+    from node_process import NodeProcess
+
+    from sam_ros.nodes.processes import free_domain
+
+    domain = free_domain()
+    node = NodeProcess(domain, tmp_path_factory.mktemp("node") / "output.log")
+    client = NodeClient(domain)
+    try:
+        client.wait_for_node()
+        yield client
+        assert node.process.poll() is None, f"the node died:\n{node.output}"
+    finally:
+        client.close()
+        node.end()
+
+
+@pytest.fixture
+def sam(shared_node: Any) -> Any:
+    """The shared node's client; the node knows no object and nothing is received yet."""
+    assert shared_node.call("clear").success
+    shared_node.spin(0.05)
+    shared_node.forget()
+    return shared_node

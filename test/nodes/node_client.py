@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, PointStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.msg import Parameter as ParameterMsg
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -64,6 +66,7 @@ SERVICES = {
     "get_state": GetState,
     "change_state": ChangeState,
     "set_parameters": SetParameters,
+    "get_parameters": GetParameters,
 }
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
@@ -166,6 +169,15 @@ class NodeClient:
         msg = Parameter(name, value=value).to_parameter_msg()
         return self.call("set_parameters", parameters=[msg]).results[0]
 
+    @contextmanager
+    def parameter(self, name: str, value: Any) -> Iterator[None]:
+        """Sets a live parameter for a while."""
+        old = self.call("get_parameters", names=[name]).values[0]
+        assert self.set_parameter(name, value).successful
+        yield
+        back = ParameterMsg(name=name, value=old)
+        assert self.call("set_parameters", parameters=[back]).results[0].successful
+
     def send(self, topic: str, msg: Any) -> None:
         self._publishers[topic].publish(msg)
 
@@ -222,3 +234,33 @@ def boxed(x0: float, y0: float, x1: float, y1: float, **fields: Any) -> Prompt:
     box = BoundingBox2D(size_x=float(x1 - x0), size_y=float(y1 - y0))
     box.center.position.x, box.center.position.y = (x0 + x1) / 2, (y0 + y1) / 2
     return Prompt(box=[box], **fields)
+
+
+RED, GREEN = (slice(20, 60), slice(30, 90)), (slice(70, 100), slice(100, 140))  # rows, columns
+
+
+def scene() -> npt.NDArray[np.uint8]:
+    """120 x 160 px, a red rectangle 60 x 40 px and a green one 40 x 30 px on black."""
+    picture = np.zeros((120, 160, 3), np.uint8)
+    picture[RED], picture[GREEN] = (200, 0, 0), (0, 200, 0)
+    return picture
+
+
+def mask_of(area: tuple[slice, slice]) -> npt.NDArray[np.bool_]:
+    """The mask of one of the rectangles."""
+    mask = np.zeros((120, 160), np.bool_)
+    mask[area] = True
+    return mask
+
+
+def pixels(msg: Image) -> npt.NDArray[Any]:
+    """(H, W) or (H, W, 3) values of a mono8, 16UC1 or rgb8 image, rows unpadded."""
+    dtype = np.uint16 if msg.encoding == "16UC1" else np.uint8
+    channels = 3 if msg.encoding == "rgb8" else 1
+    values = np.frombuffer(msg.data, dtype).reshape(msg.height, msg.width, channels)
+    return values if channels > 1 else values[..., 0]
+
+
+def codes(reply: Any) -> list[int]:
+    """The status codes of each prompt of a ~/segment response."""
+    return [status.code for status in reply.prompt_status]

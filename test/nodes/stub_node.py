@@ -46,9 +46,7 @@ class StubSegmenter:
             time.sleep(SLEEP)
         return rgb.copy()
 
-    def segment(
-        self, rgb: npt.NDArray[np.uint8], prompts: Sequence[Prompt]
-    ) -> list[Hypotheses]:
+    def segment(self, rgb: npt.NDArray[np.uint8], prompts: Sequence[Prompt]) -> list[Hypotheses]:
         return [self._answer(rgb, prompt) for prompt in prompts]
 
     def _answer(self, rgb: npt.NDArray[np.uint8], prompt: Prompt) -> Hypotheses:
