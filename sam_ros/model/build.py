@@ -14,7 +14,9 @@ from sam_ros.model.checkpoint import load_checkpoint
 from sam_ros.model.image_encoder import ViT
 from sam_ros.model.mask_decoder import MaskDecoder
 from sam_ros.model.prompt_encoder import PromptEncoder
+from sam_ros.model.resources import find_resource
 from sam_ros.model.sam import Sam
+from sam_ros.model.tiny import build_sam_tiny
 from sam_ros.model.tiny_vit import TinyViT
 from sam_ros.model.transformer import TwoWayTransformer
 
@@ -95,11 +97,11 @@ def _image_encoder(config: SamConfig) -> nn.Module:
     return ViT(config.image_size, config.stride, **asdict(sizes), out_channels=config.dim)
 
 
-# Every model that build_sam knows, and where the weights are that come with the package.
 _BUILDERS: dict[str, Callable[[], Sam]] = {
-    name: partial(assemble, config) for name, config in CONFIGS.items()
+    **{name: partial(assemble, config) for name, config in CONFIGS.items()},
+    "sam_tiny": build_sam_tiny,
 }
-_EMBEDDED: dict[str, Path] = {}
+_EMBEDDED = {"sam_tiny": "sam_tiny.safetensors"}  # weights that come with the package
 
 
 def model_names() -> tuple[str, ...]:
@@ -118,13 +120,15 @@ def build_sam(name: str, checkpoint: str | Path | None = None) -> Sam:
     Raises:
         ValueError: the name is unknown.
         CheckpointError: the checkpoint cannot be used.
+        FileNotFoundError: the package's own weights are not there.
     """
     if name not in _BUILDERS:
         raise ValueError(f"model is {name!r}, expected one of {', '.join(_BUILDERS)}")
-    weights = checkpoint or _EMBEDDED.get(name)
-    if weights is None:
+    if not checkpoint and name in _EMBEDDED:
+        checkpoint = find_resource("models", _EMBEDDED[name])
+    if not checkpoint:
         return _BUILDERS[name]().eval()
     with torch.device("meta"):  # no memory, no initial values: the file brings them
         sam = _BUILDERS[name]()
-    load_checkpoint(sam, weights, name, known=_BUILDERS)
+    load_checkpoint(sam, checkpoint, name, known=_BUILDERS)
     return sam.eval()

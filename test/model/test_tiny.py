@@ -1,0 +1,125 @@
+"""sam_tiny's parts: what they promise to each other, whatever the weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sam_ros.model.tiny import CHANNELS, build_sam_tiny, set_image_size
+from sam_ros.model.tiny_mask_decoder import affinity
+
+
+@pytest.fixture(scope="module")
+def sam():
+    torch.manual_seed(0)
+    return build_sam_tiny(128).eval()
+
+
+def test_unfold_is_the_inverse_of_fold():
+    """Features of three strides survive the journey inside one tensor."""
+    maps = [torch.randn(2, c, 4 * s, 4 * s) for c, s in ((128, 1), (32, 2), (16, 4))]
+    embedding = CHANNELS.fold(*maps)
+    assert embedding.shape == (2, CHANNELS.total, 4, 4)
+    for before, after in zip(maps, CHANNELS.unfold(embedding), strict=True):
+        assert torch.equal(before, after)
+
+
+@torch.no_grad()
+def test_parts_are_called_as_the_papers(sam):
+    """Points, a box and a mask go through the paper's calls and give masks at stride 4."""
+    embedding = sam.image_encoder(torch.randn(1, 3, 128, 128))
+    points = (torch.tensor([[[20.0, 30.0]]]), torch.tensor([[1]]))
+    for prompt in (
+        {"points": points, "boxes": None, "masks": None},
+        {"points": None, "boxes": torch.tensor([[5.0, 6, 70, 80]]), "masks": None},
+        {"points": None, "boxes": None, "masks": torch.randn(1, 1, 32, 32)},
+    ):
+        sparse, dense = sam.prompt_encoder(**prompt)
+        for multimask, count in ((True, 3), (False, 1)):
+            logits, iou = sam.mask_decoder(
+                image_embeddings=embedding,
+                image_pe=sam.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=multimask,
+            )
+            assert logits.shape == (1, count, 32, 32)
+            assert iou.shape == (1, count)
+
+
+@torch.no_grad()
+def test_prompts_on_one_image_equal_prompts_on_its_copies(sam):
+    """One embedding for all prompts gives what a copy for each gives."""
+    embedding = sam.image_encoder(torch.randn(1, 3, 128, 128))
+    coords = torch.tensor([[[20.0, 30.0]], [[90.0, 64.0]]])
+    sparse, dense = sam.prompt_encoder((coords, torch.ones(2, 1)), None, None)
+    pe = sam.prompt_encoder.get_dense_pe()
+    shared = sam.mask_decoder(embedding, pe, sparse, dense, True)
+    copied = sam.mask_decoder(embedding.expand(2, -1, -1, -1), pe, sparse, dense, True)
+    for a, b in zip(shared, copied, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@torch.no_grad()
+def test_padding_points_change_nothing_in_the_maps(sam):
+    """A padded prompt is drawn as the same prompt without padding."""
+    coords, labels = torch.tensor([[[20.0, 30.0]]]), torch.tensor([[1]])
+    padded = torch.cat([coords, torch.zeros(1, 2, 2)], dim=1), torch.tensor([[1, -1, -1]])
+    _, alone = sam.prompt_encoder((coords, labels), None, None)
+    _, dense = sam.prompt_encoder(padded, None, None)
+    torch.testing.assert_close(alone, dense)
+
+
+@torch.no_grad()
+@settings(max_examples=25, deadline=None)
+@given(x=st.floats(0, 127), y=st.floats(0, 127))
+def test_a_click_is_drawn_where_it_is(x: float, y: float):
+    """The heaviest cell of the foreground weights holds the click, anywhere in the image."""
+    encoder = build_sam_tiny(128).prompt_encoder
+    clicks, weights = encoder._draw_clicks(torch.tensor([[[x, y]]]), torch.tensor([[1]]))
+    assert clicks.shape == (1, 4, 32, 32)
+    row, column = divmod(int(weights[0, 0].argmax()), 32)
+    assert abs((column + 0.5) * 4 - 0.5 - x) <= 2.01
+    assert abs((row + 0.5) * 4 - 0.5 - y) <= 2.01
+    assert not weights[0, 1].any()
+
+
+def test_a_box_is_drawn_inside_out():
+    """Inside, core and rim of a box lie where they should."""
+    encoder = build_sam_tiny(128).prompt_encoder
+    maps, weights = encoder._draw_boxes(torch.tensor([[32.0, 16.0, 95.0, 79.0]]))
+    inside = torch.zeros(32, 32, dtype=torch.bool)
+    inside[4:20, 8:24] = True
+    assert torch.equal(maps[0, 0] > 0, inside)
+    assert torch.equal(maps[0, 1] > 0, inside)
+    assert not (weights[0, 0].bool() & ~inside).any()
+    assert not (weights[0, 1].bool() & inside).any()
+    assert weights[0, 0, 12, 16] > weights[0, 0, 12, 9]
+
+
+def test_affinity_finds_what_is_alike():
+    """Cells with the prompted cell's feature have cosine one, others less; no weights, none."""
+    features = torch.zeros(1, 2, 4, 4)
+    features[:, 0, :2] = 3.0
+    features[:, 1, 2:] = 5.0
+    weights = torch.zeros(1, 2, 4, 4)
+    weights[0, 0, 0, 0] = 0.3
+    found = affinity(features, weights)
+    torch.testing.assert_close(found[0, 0, :2], torch.ones(2, 4))
+    torch.testing.assert_close(found[0, 0, 2:], torch.zeros(2, 4))
+    assert not found[0, 1].any()
+
+
+@torch.no_grad()
+def test_weights_fit_every_resolution(sam):
+    """Another input size needs no other weights; a size that windows do not tile is refused."""
+    set_image_size(sam, 256)
+    try:
+        embedding = sam.image_encoder(torch.randn(1, 3, 256, 256))
+        assert embedding.shape[2:] == sam.prompt_encoder.image_embedding_size == (16, 16)
+    finally:
+        set_image_size(sam, 128)
+    with pytest.raises(ValueError, match="image_size: 200, expected a multiple of 128"):
+        set_image_size(sam, 200)
