@@ -27,7 +27,7 @@ COMPOSERS: tuple[tuple[str, Callable[[Library, np.random.Generator, str], Scene]
     ("collage", compose_collage, 0.35),
     ("tabletop", compose_tabletop, 0.65),
 )
-FEWEST_MASKS = 2
+FEWEST_MASKS = 3
 
 
 def compose_scene(library: Library, seed: int, subset: str, index: int) -> Scene:

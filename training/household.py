@@ -15,8 +15,20 @@ from training.solids import Look, cuboid, ellipsoid, face, revolve, sheet, tube
 DESIGNS = 1 << 20
 
 
-def household(library: Library, rng: np.random.Generator, wanted: str | None = None) -> Mesh:
-    """An object drawn at random: its shape follows from its design number, its look from `rng`."""
+def household(
+    library: Library,
+    rng: np.random.Generator,
+    wanted: str | None = None,
+    tone: np.ndarray | None = None,
+) -> Mesh:
+    """An object drawn at random: its shape follows from its design number, its look from `rng`.
+
+    Args:
+        library: what prints and textures are drawn from, and which designs it admits.
+        rng: chooses.
+        wanted: a kind, or any.
+        tone: a colour 0..255 that plain pieces stay close to, or None.
+    """
     names = [name for name, _, _ in KINDS]
     weights = np.array([weight for *_, weight in KINDS])
     name = wanted or names[int(rng.choice(len(names), p=weights / weights.sum()))]
@@ -24,7 +36,7 @@ def household(library: Library, rng: np.random.Generator, wanted: str | None = N
     while not library.admits(f"household/{name}-{design}"):
         design = int(rng.integers(DESIGNS))
     make = KINDS[names.index(name)][1]
-    pieces, parts = make(np.random.default_rng(design), Painter(library, rng))
+    pieces, parts = make(np.random.default_rng(design), Painter(library, rng, tone))
     mesh = joined(pieces, f"household/{name}-{design}", name, parts)
     return mesh.moved(np.eye(3))
 
@@ -32,14 +44,15 @@ def household(library: Library, rng: np.random.Generator, wanted: str | None = N
 class Painter:
     """Draws looks: plain, textured, printed, transparent."""
 
-    def __init__(self, library: Library, rng: np.random.Generator) -> None:
-        self.library, self.rng = library, rng
-        self.near = colour(rng)
+    def __init__(
+        self, library: Library, rng: np.random.Generator, tone: np.ndarray | None = None
+    ) -> None:
+        self.library, self.rng, self.tone = library, rng, tone
 
     def plain(self, gloss: float | None = None) -> Look:
         """One colour; plastic, ceramic or paint."""
         shine = float(self.rng.beta(1, 2.5)) if gloss is None else gloss
-        return Look(_unit(colour(self.rng)), None, 1.0, shine)
+        return Look(_unit(colour(self.rng, self.tone)), None, 1.0, shine)
 
     def metal(self) -> Look:
         """Steel, brass or coloured metal."""
@@ -58,7 +71,7 @@ class Painter:
 
     def any(self) -> Look:
         """Plain, or with a texture."""
-        if self.rng.random() < 0.6:
+        if self.tone is not None or self.rng.random() < 0.6:
             return self.plain()
         return self.textured()
 

@@ -41,9 +41,11 @@ class Placement:
         return float(self.mesh.corners[..., 2].max())
 
 
-def place_things(library: Library, camera: Camera, rng: np.random.Generator) -> list[Placement]:
-    """The objects of a scene, at least one."""
-    crowd = Crowd(library, camera, rng)
+def place_things(
+    library: Library, camera: Camera, rng: np.random.Generator, tone: np.ndarray | None = None
+) -> list[Placement]:
+    """The objects of a scene, at least one; tone: a colour that many stay close to, or None."""
+    crowd = Crowd(library, camera, rng, tone)
     for _ in range(int(np.clip(rng.geometric(0.13), 3, 14))):
         draw = rng.random()
         if draw < 0.12 and not crowd.room:
@@ -60,8 +62,14 @@ def place_things(library: Library, camera: Camera, rng: np.random.Generator) -> 
 class Crowd:
     """Places objects one after another where the camera sees them."""
 
-    def __init__(self, library: Library, camera: Camera, rng: np.random.Generator) -> None:
-        self.library, self.camera, self.rng = library, camera, rng
+    def __init__(
+        self,
+        library: Library,
+        camera: Camera,
+        rng: np.random.Generator,
+        tone: np.ndarray | None = None,
+    ) -> None:
+        self.library, self.camera, self.rng, self.tone = library, camera, rng, tone
         self.placed: list[Placement] = []
         self.next_group = 0
         self.room = rng.random() < 0.12
@@ -76,8 +84,8 @@ class Crowd:
         if self.room:
             mesh = self.library.mesh(self.rng)
             return mesh.moved(self._turn() * self.scale * 0.2 * self._jitter())
-        if wanted or draw < 0.66:
-            mesh = household(self.library, self.rng, wanted)
+        if wanted or draw < 0.66 or self.tone is not None:
+            mesh = household(self.library, self.rng, wanted, self.tone)
             return mesh.moved(self._turn() @ self._pose(mesh) * self.scale * self._jitter())
         mesh = self.library.mesh(self.rng)
         longest = float(mesh.size.max())

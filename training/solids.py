@@ -34,6 +34,8 @@ def sheet(
     """
     n, m = points.shape[:2]
     along, across = _steps(points), _steps(points.swapaxes(0, 1)).swapaxes(0, 1)
+    if np.allclose(points[:, 0], points[:, -1]):  # closed: smooth across the seam
+        across[:, [0, -1]] = (points[:, 1] - points[:, -2])[:, None]
     normals = _cross(across, along)
     normals /= np.sqrt(np.maximum((normals * normals).sum(-1, keepdims=True), 1e-24))
     v, u = np.meshgrid(np.linspace(0, repeat[1], n), np.linspace(0, repeat[0], m), indexing="ij")
@@ -60,7 +62,7 @@ def revolve(
     repeat: tuple[float, float] = (1, 1),
 ) -> Mesh:
     """A profile (n, 2) of radius and height, turned around the z axis; squash: y against x."""
-    angle = np.linspace(0, 2 * np.pi, SEGMENTS + 1)
+    angle = np.linspace(2 * np.pi, 0, SEGMENTS + 1)  # so that print reads from outside
     radius, height = profile[:, :1], np.repeat(profile[:, 1:], SEGMENTS + 1, axis=1)
     ring = [radius * np.cos(angle), radius * np.sin(angle) * squash, height]
     return sheet(np.stack(ring, -1), look, part, repeat)
@@ -96,10 +98,9 @@ def face(
     """One face of a box, or a window (u0, v0, u1, v1 in 0..1) of it lifted off by some metres."""
     half = np.asarray(size, float) / 2
     first, second = [(1, 2), (0, 2), (0, 1)][axis]
-    u = (np.array([window[0], window[2]]) * 2 - 1) * half[first]
-    v = (np.array([window[3], window[1]]) * 2 - 1) * half[second] * (-1 if axis < 2 else 1)
-    if axis < 2:
-        v = -v
+    mirror = {(0, -1): -1, (1, 1): -1, (2, -1): -1}.get((axis, sign), 1)  # read from outside
+    u = (np.array([window[0], window[2]]) * 2 - 1) * half[first] * mirror
+    v = (np.array([window[3], window[1]]) * 2 - 1) * half[second]
     points = np.zeros((2, 2, 3))
     points[..., axis] = sign * (half[axis] + lift)
     points[..., first] = u[None, :]

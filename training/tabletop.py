@@ -11,7 +11,7 @@ from training.degrade import degrade, jpeg_quality
 from training.ledger import Ledger, Thing
 from training.library import Library
 from training.mesh import Material, Mesh
-from training.patterns import ground
+from training.patterns import colour, ground, plain, recoloured, tiled
 from training.placement import Placement, place_things
 from training.rasteriser import Camera, Layer, rasterise
 from training.scene import Scene
@@ -26,8 +26,9 @@ def compose_tabletop(library: Library, rng: np.random.Generator, origin: str) ->
     """One rendered scene."""
     size = SIZES[int(rng.integers(len(SIZES)))]
     camera = _camera(size, rng)
-    stage = Stage(library, rng)
-    for placement in place_things(library, camera, rng):
+    tone = colour(rng) if rng.random() < 0.1 else None  # white on white, black on black
+    stage = Stage(library, rng, tone)
+    for placement in place_things(library, camera, rng, tone):
         stage.put(placement)
     image, ids = stage.render(camera, size)
     masks = stage.ledger.masks(ids)
@@ -37,8 +38,10 @@ def compose_tabletop(library: Library, rng: np.random.Generator, origin: str) ->
 class Stage:
     """Meshes gathered into flat arrays, the surroundings and the light."""
 
-    def __init__(self, library: Library, rng: np.random.Generator) -> None:
-        self.library, self.rng, self.ledger = library, rng, Ledger()
+    def __init__(
+        self, library: Library, rng: np.random.Generator, tone: np.ndarray | None = None
+    ) -> None:
+        self.library, self.rng, self.tone, self.ledger = library, rng, tone, Ledger()
         self.materials: list[Material] = []
         self.textures: list[np.ndarray] = []
         self.pieces: list[tuple[Mesh, Thing, int]] = []
@@ -151,7 +154,7 @@ class Stage:
 
     def _surface(self) -> int:
         """A new material for a plane; its index."""
-        picture = np.ascontiguousarray(ground(320, 320, self.library, self.rng))
+        picture = np.ascontiguousarray(self._covering(320))
         mirrored = np.block(
             [[[picture], [picture[:, ::-1]]], [[picture[::-1]], [picture[::-1, ::-1]]]]
         )
@@ -159,6 +162,15 @@ class Stage:
         gloss = float(self.rng.beta(1, 5)) if self.rng.random() < 0.85 else 0.7
         self.materials.append(Material((1, 1, 1), len(self.textures) - 1, 1.0, gloss))
         return len(self.materials) - 1
+
+    def _covering(self, size: int) -> np.ndarray:
+        """What covers a plane: something calm for half of them, else anything. (S, S, 3) uint8."""
+        if self.tone is not None:
+            return plain(size, size, self.rng, self.tone)
+        if self.rng.random() < 0.4:
+            texture = tiled(self.library.surface(self.rng, plain=True), size, size, 1.0)
+            return recoloured(np.ascontiguousarray(texture), self.rng, 0.6)
+        return ground(size, size, self.library, self.rng)
 
     def _tiles(self) -> float:
         """Texture repeats per metre."""
@@ -182,8 +194,11 @@ class Stage:
     def _developed(self, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Averaged to the final size, exposed and encoded: uint8."""
         small = cv2.resize(np.minimum(picture, 8), size[::-1], interpolation=cv2.INTER_AREA)
-        level = float(np.quantile(small.mean(2)[::4, ::4], 0.6)) + 1e-3
-        exposed = small * np.float32(0.28 / level)
+        middle, bright = np.quantile(small.mean(2)[::4, ::4], (0.6, 0.97)) + 1e-3
+        gain = 0.28 / middle
+        if self.rng.random() < 0.75:  # a camera that spares the highlights
+            gain = min(gain, 0.95 / bright)
+        exposed = small * np.float32(gain)
         return (np.clip(exposed, 0, 1) ** np.float32(1 / 2.2) * 255).astype(np.uint8)
 
 
