@@ -56,8 +56,7 @@ class ViT(nn.Module):
         x = self.patch_embed(x) + self.pos_embed  # (B, h, w, C)
         for block in self.blocks:
             x = block(x)
-        x = self.neck(x.permute(0, 3, 1, 2))
-        return x
+        return self.neck(x.permute(0, 3, 1, 2))
 
 
 class PatchEmbed(nn.Module):
@@ -90,13 +89,12 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self._attend(self.norm1(x))
-        x = x + self.mlp(self.norm2(x))
-        return x
+        return x + self.mlp(self.norm2(x))
 
     def _attend(self, x: Tensor) -> Tensor:
         _, h, w, _ = x.shape
         windows = partition(x, self.window_size) if self.window_size else x
-        attended: Tensor = self.attn(windows)
+        attended = self.attn(windows)
         return merge(attended, (h, w)) if self.window_size else attended
 
 
@@ -121,8 +119,7 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(b, h * w, 3, self.num_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, h * w, d) each
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=self._position_bias(q, h, w))
-        x = self.proj(x.transpose(1, 2).reshape(b, h, w, c))
-        return x
+        return self.proj(x.transpose(1, 2).reshape(b, h, w, c))
 
     def _position_bias(self, q: Tensor, h: int, w: int) -> Tensor:
         b, heads, length, d = q.shape
@@ -134,6 +131,6 @@ class Attention(nn.Module):
 
 
 def _by_distance(table: Tensor, size: int) -> Tensor:
-    """Look the vectors of all pairs of positions up, (2 * size - 1, d) -> (size, size, d)."""
+    """Look the vectors of all pairs of positions up, (size, size, d); distance 0 is midway."""
     position = torch.arange(size, device=table.device)
-    return table[position[:, None] - position[None, :] + size - 1]
+    return table[position[:, None] - position[None, :] + len(table) // 2]

@@ -34,8 +34,7 @@ class FeedForward(nn.Module):
         self.act = activation()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.lin2(self.act(self.lin1(x)))
-        return x
+        return self.lin2(self.act(self.lin1(x)))
 
 
 class MLP(nn.Module):
@@ -54,8 +53,7 @@ class MLP(nn.Module):
         *hidden, last = self.layers
         for layer in hidden:
             x = F.relu(layer(x))
-        x = last(x)
-        return x
+        return last(x)
 
 
 def neck(in_channels: int, out_channels: int) -> nn.Sequential:

@@ -108,10 +108,9 @@ class MaskDecoder(nn.Module):
         Returns:
             (B, C // 8, 4h, 4w).
         """
-        x: Tensor = self.output_upscaling(src)
-        return x
+        return self.output_upscaling(src)
 
     def mask_kernels(self, mask_tokens: Tensor) -> Tensor:
         """Turn mask tokens (B, M, C) into the weights that read the masks, (B, M, C // 8)."""
-        heads = zip(self.output_hypernetworks_mlps, mask_tokens.unbind(1), strict=True)
+        heads = zip(self.output_hypernetworks_mlps, mask_tokens.unbind(1))
         return torch.stack([head(token) for head, token in heads], dim=1)

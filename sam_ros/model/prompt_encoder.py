@@ -76,8 +76,7 @@ class PromptEncoder(nn.Module):
 
     def get_dense_pe(self) -> Tensor:
         """Positional encoding of the cells of the image embedding, (1, C, h, w)."""
-        grid: Tensor = self.pe_layer(self.image_embedding_size)
-        return grid.unsqueeze(0)
+        return self.pe_layer(self.image_embedding_size).unsqueeze(0)
 
     def _embed_sparse(self, points: Points | None, boxes: Tensor | None, batch: int) -> Tensor:
         tokens = [self.no_mask_embed.weight.new_empty(batch, 0, self.dim)]
@@ -114,8 +113,7 @@ class PromptEncoder(nn.Module):
         return x + torch.cat([self._point_embedding(2), self._point_embedding(3)])
 
     def _embed_masks(self, masks: Tensor) -> Tensor:
-        x: Tensor = self.mask_downscaling(masks)
-        return x
+        return self.mask_downscaling(masks)
 
     def _point_embedding(self, index: int) -> Tensor:
         weight = self.point_embeddings[index].weight

@@ -40,7 +40,7 @@ class TinyViT(nn.Module):
     ) -> None:
         super().__init__()
         self.patch_embed = PatchEmbed(dims[0])
-        downs = [Downsample(n, m, s) for n, m, s in zip(dims, dims[1:], strides, strict=False)]
+        downs = [Downsample(n, m, stride) for n, m, stride in zip(dims, dims[1:], strides)]
         convolutions = (InvertedBottleneck(dims[0]) for _ in range(depths[0]))
         self.layers = nn.ModuleList([Stage(convolutions, downs[0])])
         for i, down in enumerate([*downs[1:], None]):
@@ -57,8 +57,7 @@ class TinyViT(nn.Module):
         x = self.patch_embed(x)
         for stage in self.layers:
             x = stage(x)
-        x = self.neck(x)
-        return x
+        return self.neck(x)
 
 
 def conv_norm(
@@ -89,8 +88,7 @@ class PatchEmbed(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.seq(x)
-        return x
+        return self.seq(x)
 
 
 class InvertedBottleneck(nn.Module):
@@ -123,8 +121,7 @@ class Downsample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.gelu(self.conv1(x))
         x = F.gelu(self.conv2(x))
-        x = self.conv3(x)
-        return x
+        return self.conv3(x)
 
 
 class Stage(nn.Module):
@@ -185,8 +182,7 @@ class Attention(nn.Module):
         # Looked up at every call: a table kept between calls outlives the weights it came from.
         bias = self.attention_biases[:, self.attention_bias_idxs]  # (heads, N, N)
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        x = self.proj(x.transpose(1, 2).reshape(b, length, c))
-        return x
+        return self.proj(x.transpose(1, 2).reshape(b, length, c))
 
 
 def _bias_indices(window_size: int) -> Tensor:
@@ -209,5 +205,4 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(expansion * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.fc2(F.gelu(self.fc1(self.norm(x))))
-        return x
+        return self.fc2(F.gelu(self.fc1(self.norm(x))))

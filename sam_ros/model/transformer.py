@@ -84,7 +84,7 @@ class TwoWayBlock(nn.Module):
     def _attend_to_each_other(self, queries: Tensor, query_pe: Tensor) -> Tensor:
         # In the first block the queries are their own positions: nothing to add, nothing to keep.
         placed = queries if self.first else queries + query_pe
-        attended: Tensor = self.self_attn(q=placed, k=placed, v=queries)
+        attended = self.self_attn(q=placed, k=placed, v=queries)
         return attended if self.first else queries + attended
 
 
@@ -108,10 +108,9 @@ class Attention(nn.Module):
         q = self._split_heads(self.q_proj(q))  # (B, heads, N, d)
         k = self._split_heads(self.k_proj(k))  # (B, heads, M, d)
         v = self._split_heads(self.v_proj(v))
-        x: Tensor = F.scaled_dot_product_attention(q, k, v)
+        x = F.scaled_dot_product_attention(q, k, v)
         x = x.transpose(1, 2).flatten(2)  # (B, N, heads * d)
-        x = self.out_proj(x)
-        return x
+        return self.out_proj(x)
 
     def _split_heads(self, x: Tensor) -> Tensor:
         batch, length, width = x.shape

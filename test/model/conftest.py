@@ -24,11 +24,6 @@ VITS = {
 TABLES = ("pos_embed", "attention_biases", "positional_encoding_gaussian_matrix")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker of the tests that take minutes and gigabytes."""
-    config.addinivalue_line("markers", "slow: full-size models, minutes and gigabytes; -m slow")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the slow tests out unless ``-m`` asks for them."""
     if "slow" in config.getoption("markexpr"):
