@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from sam_ros.engine.transform import Size, Transform
 
@@ -65,12 +64,13 @@ class Axis:
     length: int
 
     def matrix(self, device: torch.device) -> Tensor:
-        """(length, cells): both scalings and the crop between them, done to the unit vectors."""
-        unit = torch.eye(self.cells, device=device)[None]
-        square = F.interpolate(unit, self.image_size, mode="linear", align_corners=False)
-        inside = square[..., : self.input_length]
-        scaled = F.interpolate(inside, self.length, mode="linear", align_corners=False)
-        return scaled[0].T.contiguous()
+        """(length, cells): what each pixel reads from each cell over both scalings."""
+        cell, part = _neighbours(self.cells, self.image_size, device)
+        inside, share = _neighbours(self.input_length, self.length, device)
+        read = cell[inside].flatten(1)  # (length, 2, 2) -> (length, 4)
+        weight = (share[..., None] * part[inside]).flatten(1)
+        empty = torch.zeros(self.length, self.cells, device=device)
+        return empty.scatter_add_(1, read, weight.float())
 
     def window(self, hot: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
         """The pixels that hot cells can reach, and the cells that those pixels read.
@@ -149,3 +149,17 @@ def _cut(
         inner += int(torch.count_nonzero(values > threshold + offset))
         outer += int(torch.count_nonzero(values > threshold - offset))
     return mask, inner / outer if outer else 0.0
+
+
+def _neighbours(old: int, new: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The two old samples that each new one of a bilinear scaling reads, and their shares.
+
+    Returns:
+        Indices and weights (new, 2).
+    """
+    centre = (torch.arange(new, device=device, dtype=torch.float64) + 0.5) * (old / new) - 0.5
+    centre = centre.clamp(0, old - 1)
+    lower = centre.long()
+    share = centre - lower
+    upper = (lower + 1).clamp(max=old - 1)
+    return torch.stack((lower, upper), 1), torch.stack((1 - share, share), 1)
