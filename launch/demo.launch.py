@@ -27,7 +27,7 @@ HINT = (
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The node first: segment.launch.py sets the transport that the source needs as well."""
+    """The node first: segment.launch.py sets the transport and arguments used here as well."""
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=meaning)
         for name, default, meaning in ARGUMENTS
@@ -39,7 +39,12 @@ def generate_launch_description() -> LaunchDescription:
         for name, kind in kinds.items()
     }
     source = Node(
-        package="sam_ros", executable="image_source", parameters=[values], output="screen"
+        package="sam_ros",
+        executable="image_source",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[values],
+        remappings=[("image", LaunchConfiguration("image"))],
+        output="screen",
     )
     return LaunchDescription(
         [*arguments, IncludeLaunchDescription(segment), source, LogInfo(msg=HINT)]

@@ -19,7 +19,7 @@ ARGUMENTS = (
     ("camera_info", "", "topic of the camera's calibration; empty: beside the image topic"),
     ("model", "", "sam_tiny (brings its weights), mobile_sam, sam_vit_b, sam_vit_l or sam_vit_h"),
     ("checkpoint", "", "file with the weights of the model; sam_tiny needs none"),
-    ("device", "", "where the model runs: auto, cpu, cuda or cuda:N"),
+    ("device", "", "where the model runs: auto, cpu or cuda"),
     ("image_transport", "", "raw, or compressed to subscribe to IMAGE/compressed"),
     ("encode", "", "on_demand: only while something is prompted; always: every frame"),
     ("params_file", str(SHARE / "config" / "sam.yaml"), "YAML file with all parameters"),

@@ -32,23 +32,18 @@ class Question:
 
 
 def default_folder() -> Path:
-    """The samples that come with the package: installed, or beside the sources.
+    """The samples that come with the package: beside the sources, or installed.
 
     Raises:
-        FileNotFoundError: neither is there.
+        FileNotFoundError: they are in neither place.
     """
-    inside = Path("resource", "samples")
-    folders = [Path(__file__).resolve().parents[2] / inside]
-    try:
-        from ament_index_python.packages import get_package_share_directory
-
-        folders.append(Path(get_package_share_directory("sam_ros")) / inside)
-    except LookupError:
-        pass
-    for folder in folders:
+    here = Path(__file__)
+    roots = [here.resolve().parents[2], *(item / "share" / "sam_ros" for item in here.parents)]
+    for root in roots:
+        folder = root / "resource" / "samples"
         if (folder / PROMPTS_FILE).is_file():
             return folder
-    raise FileNotFoundError(f"{folders[0] / PROMPTS_FILE} is missing; pass --samples FOLDER")
+    raise FileNotFoundError(f"no samples with a {PROMPTS_FILE} found; pass --samples FOLDER")
 
 
 def read_questions(folder: Path) -> dict[Path, list[Question]]:
