@@ -35,17 +35,14 @@ format: $(VENV)/.installed  ## let ruff format and mend what it can
 bench: build  ## run the benchmarks
 	@$(ENTER) python -m benchmarks $(ARGS)
 
-train: $(VENV)/.installed-train  ## train sam_tiny
+train: $(VENV)/.installed  ## train sam_tiny
 	@$(ENTER) python -m training.train $(ARGS)
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build/$(ENV) $(PREFIX) log/$(ENV)
 
 $(VENV)/.installed: setup.cfg setup.py constraints.txt tools/setup.sh $(wildcard tools/wheels/*)
-	@tools/setup.sh $(ENV) dev && touch $@
-
-$(VENV)/.installed-train: $(VENV)/.installed
-	@tools/setup.sh $(ENV) dev train && touch $@
+	@tools/setup.sh $(ENV) && touch $@
 
 # The build links to the Python files, so it is needed again when one comes or goes, not when one changes.
 # CMake sees this folder under another name: it refuses header folders (NumPy's, in .venv) inside a package's own.

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Make the Python environment .venv/NAME: `tools/setup.sh NAME [EXTRA...]`, NAME as tools/environment.sh prints it.
+# Make the Python environment .venv/NAME: `tools/setup.sh NAME`, NAME as tools/environment.sh prints it.
 # `make` calls it when one of its inputs has changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=$1
-extras=$(IFS=,; echo "${*:2}")
 venv=.venv/$name
 
 # The Python of the sourced ROS 2 is python3; for the wheels any supported one will do.
@@ -57,12 +56,14 @@ if [[ ! -e /dev/nvidiactl ]] && ! "$python" -m pip config list 2>/dev/null | gre
   echo "the index of torch's CPU wheels (see 'Get Started' on pytorch.org) in PIP_EXTRA_INDEX_URL."
 fi
 
-echo "Installing into $venv ..."
+echo "Installing into $venv (minutes the first time) ..."
 if [[ $name == ros-* ]]; then
-  [[ -x $venv/bin/python ]] || "$python" -m venv --system-site-packages "$venv"
-  "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[$extras]"
+  options=(--system-site-packages)
+  ros=()
 else
-  [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
-  "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt -r "tools/wheels/$name.txt" -e ".[$extras]"
-  mend_wheels
+  options=()
+  ros=(-r "tools/wheels/$name.txt")
 fi
+[[ -x $venv/bin/python ]] || "$python" -m venv "${options[@]}" "$venv"
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt "${ros[@]}" -e '.[dev,train]'
+[[ $name == ros-* ]] || mend_wheels
