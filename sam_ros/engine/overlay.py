@@ -112,10 +112,10 @@ def draw_prompt(canvas: Picture, prompt: Prompt, scale: float = 1.0) -> None:
         scale: pixels of the canvas per pixel of the prompt.
     """
     if prompt.box is not None:
-        corners = [_fixed(prompt.box[i : i + 2], scale) for i in (0, 2)]
+        first, last = _fixed(prompt.box[:2], scale), _fixed(prompt.box[2:], scale)
         for colour, extra in ((INK, 2), (GREEN, 0)):
             width = _line_width(canvas) + extra
-            cv2.rectangle(canvas, *corners, colour, width, cv2.LINE_AA, SHIFT)
+            cv2.rectangle(canvas, first, last, colour, width, cv2.LINE_AA, SHIFT)
     for point, label in zip(prompt.points, prompt.labels):
         shape, colour = (_STAR, GREEN) if label == FOREGROUND else (_CROSS, RED)
         _draw_mark(canvas, (point + 0.5) * scale - 0.5, shape, colour)

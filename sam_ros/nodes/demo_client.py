@@ -69,10 +69,10 @@ class DemoClient:
         self._node.create_subscription(Image, "image", self._keep_frame, qos_profile_sensor_data)
         self._node.create_subscription(InstanceArray, "sam/instances", self._keep_instances, 10)
         self._prompts = self._node.create_publisher(PromptArray, "sam/prompts", 10)
-        self._state = self._node.create_client(GetState, "sam/get_state")
-        self._segment = self._node.create_client(Segment, "sam/segment")
-        self._remove = self._node.create_client(RemoveObjects, "sam/remove_objects")
-        self._source = self._node.create_client(SetParameters, "image_source/set_parameters")
+        self._state: Any = self._node.create_client(GetState, "sam/get_state")
+        self._segment: Any = self._node.create_client(Segment, "sam/segment")
+        self._remove: Any = self._node.create_client(RemoveObjects, "sam/remove_objects")
+        self._source: Any = self._node.create_client(SetParameters, "image_source/set_parameters")
 
     def close(self) -> None:
         """Leaves the ROS graph."""

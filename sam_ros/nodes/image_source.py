@@ -83,7 +83,7 @@ class ImageSource(Node):
             self.declare_parameter(name, default, _descriptor(name))
         self._settings = _settings({name: self.get_parameter(name).value for name in PARAMETERS})
         self._pictures, self._calibration = _open(self._settings)
-        self.finished: Future = Future()
+        self.finished: Future[int] = Future()
         overridable = QoSOverridingOptions.with_default_policies()
 
         def publisher(kind: type, topic: str) -> Any:
@@ -104,7 +104,7 @@ class ImageSource(Node):
     def _period(self) -> float:
         return 1 / self._pictures.rate
 
-    def _change(self, parameters: list[Parameter]) -> SetParametersResult:
+    def _change(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         """Opens what the new values name before the old is let go."""
         changed = {item.name: item.value for item in parameters if item.name in PARAMETERS}
         settings = _settings({**vars(self._settings), **changed})

@@ -226,7 +226,7 @@ def test_png_is_read_exactly() -> None:
 
 
 def test_swapped_colours_of_the_format_are_honoured() -> None:
-    """ "compressed rgb8" says that the coder was given RGB as if it were BGR."""
+    """The words "compressed rgb8" say that the coder was given RGB as if it were BGR."""
     rgb = smooth()
     msg = compressed(rgb[..., ::-1], ".png", "rgb8; png compressed rgb8")
     np.testing.assert_array_equal(decode(msg), rgb)
