@@ -137,11 +137,15 @@ def test_masks(pair: Pair, case: str, multimask: bool) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_names_and_shapes(name: str, reference: Callable[..., nn.Module]) -> None:
-    """A published checkpoint has the entries of our model, no more, no fewer, of equal shapes."""
+    """A published checkpoint has the entries of our model, no more, no fewer, of equal shapes.
+
+    So have the normalisations the same epsilon, which outputs of random weights hardly show.
+    """
     with torch.device("meta"):
         ours = assemble(CONFIGS[name])
     theirs = reference(name, fill=False)
     assert _shapes(ours) == _shapes(theirs)
+    assert _epsilons(ours) == _epsilons(theirs)
 
 
 def _prompts(kind: Prompts, sam: Sam) -> dict[str, Any]:
@@ -180,6 +184,10 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
 
 def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _epsilons(model: nn.Module) -> dict[str, float]:
+    return {name: part.eps for name, part in model.named_modules() if hasattr(part, "eps")}
 
 
 def _random() -> torch.Generator:
