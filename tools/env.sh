@@ -18,7 +18,7 @@ if [ -z "$_name" ] || [ ! -x "$_venv/bin/python" ]; then
   return 1
 fi
 
-if [ -z "${SAM_ROS_ENV:-}" ]; then
+if [ "${VIRTUAL_ENV:-}" != "$_venv" ]; then
   export SAM_ROS_ENV="$_name" VIRTUAL_ENV="$_venv" PATH="$_venv/bin:$PATH"
   # Fast DDS loses most camera images between processes over its default shared memory: it is smaller than an image.
   export FASTDDS_BUILTIN_TRANSPORTS="${FASTDDS_BUILTIN_TRANSPORTS:-LARGE_DATA}"
