@@ -31,8 +31,11 @@ if [ "${VIRTUAL_ENV:-}" != "$_venv" ]; then
 fi
 
 if [ -f "$_root/install/$_name/local_setup.sh" ]; then
+  _flags=$-
+  set +u    # colcon's scripts ask for variables that may not be set
   COLCON_CURRENT_PREFIX=$_root/install/$_name
   . "$COLCON_CURRENT_PREFIX/local_setup.sh"
-  unset COLCON_CURRENT_PREFIX
+  case $_flags in *u*) set -u ;; esac
+  unset COLCON_CURRENT_PREFIX _flags
 fi
 unset _root _name _venv
