@@ -90,9 +90,9 @@ class Frames:
             self._frames.clear()
 
     def reached(self, stamp: int) -> bool:
-        """True unless the stamp is newer than the latest frame's, so that waiting may help."""
+        """True once a frame of this stamp or a newer one has come, so that waiting is in vain."""
         with self._lock:
-            return stamp == 0 or any(key >= stamp for key in list(self._frames)[-1:])
+            return any(key >= stamp for key in list(self._frames)[-1:])
 
     def get(self, stamp: int) -> Frame | None:
         """The frame of exactly this stamp in nanoseconds; None without one, and for 0."""

@@ -86,7 +86,7 @@ class Parameters:
     embedding_cache_size: int = _declare(
         16,
         "Pictures and embeddings that are remembered, so that a prompt is answered on the picture "
-        "it was made on.",
+        "it was made on. A picture of 1920 x 1080 px takes 6 MB, an embedding 1 to 4 MB.",
         low=1,
         high=256,
     )

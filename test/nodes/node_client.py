@@ -27,7 +27,7 @@ from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import BoundingBox2D, Detection2DArray, LabelInfo, Point2D
 
 from sam_ros.action import SegmentEverything
-from sam_ros.msg import InstanceArray, Prompt, PromptArray
+from sam_ros.msg import InstanceArray, Prompt, PromptArray, Status
 from sam_ros.nodes.images import to_image
 from sam_ros.srv import RemoveObjects, Segment, SelectHypothesis, SetPrompts
 
@@ -188,20 +188,16 @@ class NodeClient:
 
     def show(self, picture: npt.NDArray[np.uint8], header: Header | None = None) -> Header:
         """Publishes a picture and waits until the node has it; returns its header."""
-        before = self.fact("frames_received")
         header = header or self.header()
         self.send("image", to_image(picture, "rgb8", header))
-        assert self.wait_until_seen(header), f"the picture was not seen; {before} before it"
-        return header
-
-    def wait_until_seen(self, header: Header) -> bool:
-        """True as soon as a prompt on the picture of this stamp is not answered by NO_IMAGE."""
         prompt = Prompt(header=header, points=[Point2D()], point_labels=[1])
-        for _ in range(10):
-            reply = self.call("segment", prompts=[prompt])
-            if reply.status.code not in (2, 3):
-                return True
-        return False
+
+        def seen() -> bool:
+            code = self.call("segment", patience=70, prompts=[prompt]).status.code
+            return code not in (Status.NO_IMAGE, Status.STAMP_NOT_CACHED)
+
+        self.wait(seen)
+        return header
 
     def fact(self, key: str) -> str:
         """A value of the newest /diagnostics; "" before the first."""

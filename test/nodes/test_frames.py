@@ -69,4 +69,4 @@ def test_reached_tells_whether_waiting_may_help() -> None:
     frames = filled(1, 2)
     assert frames.reached(0) and frames.reached(SECOND) and frames.reached(2 * SECOND + 5)
     assert not frames.reached(2 * SECOND + 6)
-    assert Frames(3).reached(0) and not Frames(3).reached(SECOND)
+    assert not Frames(3).reached(0) and not Frames(3).reached(SECOND)

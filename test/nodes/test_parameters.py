@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +67,18 @@ def test_names_of_others_are_passed_by() -> None:
 @pytest.mark.parametrize(("name", "value"), [("auto", None), ("always", True), ("never", False)])
 def test_multimask_reaches_the_engine(name: str, value: bool | None) -> None:
     assert Parameters(multimask=name).engine_config().multimask is value
+
+
+def test_the_models_are_those_of_the_builder() -> None:
+    """The names are repeated here, because a node starts without importing torch."""
+    pytest.importorskip("torch", reason="pip install torch")
+    from sam_ros.model import model_names
+
+    assert set(facts()["model"].choices) == set(model_names())
+
+
+def test_the_node_starts_without_torch() -> None:
+    """Torch takes seconds to import; only the worker does so, on configure."""
+    program = "import sys, sam_ros.nodes.lifecycle; sys.exit('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
+    assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0

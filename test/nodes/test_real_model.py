@@ -1,0 +1,71 @@
+"""The node as it is shipped: the embedded sam_tiny, a photograph and clicks on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
+from node_client import boxed, click, codes, pixels
+
+from sam_ros.engine import rle
+from sam_ros.msg import Prompt, PromptArray
+
+RESOURCE = Path(__file__).parents[2] / "resource"
+CUP = (225, 190)  # x, y in coffee.jpg
+
+
+@pytest.fixture(scope="module")
+def real(start_node: Any, client: Any) -> Iterator[Any]:
+    if not (RESOURCE / "models" / "sam_tiny.safetensors").exists():
+        pytest.skip("there are no embedded weights: `make train` makes them")
+    node = start_node("request_timeout:=60.0", real=True)
+    client.wait_for_node()
+    yield client
+    assert node.interrupt() == 0, node.output
+
+
+@pytest.fixture(scope="module")
+def coffee() -> np.ndarray:
+    picture = cv2.imread(str(RESOURCE / "samples" / "coffee.jpg"))
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+
+
+def test_clicks_are_answered_with_masks_that_hold_them(real: Any, coffee: np.ndarray) -> None:
+    header = real.show(coffee)
+    height, width = coffee.shape[:2]
+    prompts = [
+        click(*CUP, header=header),
+        click(-9, 0),
+        boxed(0, 0, width - 1, height - 1),
+    ]
+    reply = real.call("segment", patience=70, prompts=prompts, return_images=True)
+    assert codes(reply) == [0, 1, 0]
+    cup = reply.result.instances[0]
+    assert [item.score for item in cup.hypotheses] == sorted(
+        (item.score for item in cup.hypotheses), reverse=True
+    )
+    best = cup.hypotheses[0]
+    mask = rle.decode(np.array(best.mask.counts, np.uint32), height, width)
+    assert mask[CUP[1], CUP[0]]
+    assert 0.01 < best.area / mask.size < 0.6
+    np.testing.assert_array_equal(pixels(reply.masks[0]), 255 * mask)
+
+
+def test_refining_feeds_the_mask_back(real: Any, coffee: np.ndarray) -> None:
+    header = real.show(coffee)
+    real.forget()
+    for operation in (Prompt.REPLACE, Prompt.REFINE):
+        prompt = click(CUP[0] + 10 * operation, CUP[1], header=header, object_id="cup")
+        prompt.operation = operation
+        real.send("sam/prompts", PromptArray(prompts=[prompt]))
+        count = operation + 1
+        real.wait(lambda count=count: len(real.received["instances"]) == count, 60)
+    first, second = (item.instances[0] for item in real.received["instances"])
+    assert first.instance_id == second.instance_id
+    assert len(first.hypotheses) == 3 and len(second.hypotheses) == 1
