@@ -97,7 +97,7 @@ class Canvas:
     def _paste(
         self, cutout: Cutout, matrix: np.ndarray, window: tuple[slice, slice], thing: Thing
     ) -> None:
-        """Warp an object into a window of the canvas, darken by its shadow, blend, mark its leaves."""
+        """Warp an object into a window of the canvas: its shadow, its colours, its leaves."""
         rows, columns = window
         local = np.array([[1, 0, -columns.start], [0, 1, -rows.start], [0, 0, 1]]) @ matrix
         size = (columns.stop - columns.start, rows.stop - rows.start)

@@ -1,7 +1,7 @@
 """Compose scenes into shards: `python -m training.compose --set train --scenes 7000`.
 
-Scene `index` of a set depends on (seed, set, index) and the library alone; shards that exist are kept,
-so a run can be stopped, continued and extended.
+Scene `index` of a set depends on (seed, set, index) and the library alone; shards that exist are
+kept, so a run can be stopped, continued and extended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The account of a scene's leaf regions while it is composed: which mask is made of which leaves."""
+"""The account of a scene's leaf regions while it is composed, and the masks they make up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_SHARE = 0.93  # a part that is nearly its whole object would be the same mas
 
 @dataclass
 class Thing:
-    """One object: leaf `base` is its body, `base + k` its k-th part; `parents` index the leaves."""
+    """One object: leaf `base` is its body, `base + k` part k, which lies inside `parents[k - 1]`."""
 
     base: int
     source: str

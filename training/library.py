@@ -1,4 +1,4 @@
-"""The library of material that scenes are composed of, and its division into train and held out."""
+"""The library of material that scenes are composed of, and what of it is held out."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Library:
 
     Args:
         folder: where `build` wrote the collections.
-        held_out: draw only held-out objects if true, only the others if false. Surfaces, photographs
-            and light are not objects and are shared.
+        held_out: draw only held-out objects if true, only the others if false. Surfaces,
+            photographs and light are not objects and are shared.
     """
 
     def __init__(self, folder: str | Path, held_out: bool = False) -> None:
@@ -84,7 +84,7 @@ class Library:
         return self._picture(_draw(self._matcaps, rng).blobs[0])
 
     def environment(self, rng: np.random.Generator) -> np.ndarray:
-        """Light all around, equirectangular: (128, 256, 3) float32 linear RGB, median about 0.2."""
+        """Light all around, equirectangular: (128, 256, 3) float32 linear RGB, median 0.2."""
         blob = _draw(self._environments, rng).blobs[0]
         return np.frombuffer(blob, np.float16).reshape(128, 256, 3).astype(np.float32)
 

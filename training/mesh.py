@@ -116,7 +116,7 @@ class Mesh:
 
 
 def smooth_normals(corners: np.ndarray, crease: float = 0.6) -> np.ndarray:
-    """Corner normals (N, 3, 3): averaged over a point's triangles where they agree within a crease.
+    """Corner normals (N, 3, 3), averaged over the triangles at a point that agree within a crease.
 
     Args:
         corners: (N, 3, 3).

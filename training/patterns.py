@@ -14,7 +14,7 @@ FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COM
 
 
 def colour(rng: np.random.Generator, near: np.ndarray | None = None) -> np.ndarray:
-    """A colour (3,) float32 0..255: household-like, often pale or dark, or close to another one."""
+    """A colour (3,) float32 0..255: often pale, dark or grey, or close to another one."""
     if near is not None:
         return np.clip(near + rng.normal(0, 9, 3) + rng.normal(0, 8), 0, 255).astype(np.float32)
     hue, saturation = rng.uniform(0, 180), 255 * rng.beta(1.1, 1.6)
@@ -33,7 +33,7 @@ def smooth_noise(height: int, width: int, cell: float, rng: np.random.Generator)
 
 
 def tiled(texture: np.ndarray, height: int, width: int, scale: float) -> np.ndarray:
-    """A texture repeated over (H, W, 3) uint8, mirrored at its borders; scale: picture px per texel."""
+    """A texture mirrored at its borders to fill (H, W, 3) uint8; scale: pixels per texel."""
     needed = (int(np.ceil(height / scale)) + 1, int(np.ceil(width / scale)) + 1)
     pad = [(0, max(0, needed[i] - texture.shape[i])) for i in range(2)]
     full = np.pad(texture, (*pad, (0, 0)), mode="symmetric")[: needed[0], : needed[1]]

@@ -47,7 +47,7 @@ class Camera:
         return cls(np.asarray(position, float), axes, focal, *size, perspective)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """World points (..., 3) to (..., 3): column, row (pixels), depth along the axis (metres)."""
+        """World points (..., 3) to column, row (pixels) and depth along the axis (metres)."""
         local = (points - self.position) @ self.rotation.T
         scale = self.focal / np.maximum(local[..., 2], 1e-6) if self.perspective else self.focal
         column = local[..., 0] * scale + self.width / 2

@@ -22,7 +22,7 @@ class Mask:
     Attributes:
         leaves: leaf ids (each at least 1) whose union is the mask.
         kind: OBJECT, PART or GROUP.
-        source: identity of the source object, `<collection>/<name>`; a group joins its members' with `+`.
+        source: identity of the object, `<collection>/<name>`; a group joins its members' by `+`.
         name: an English word or phrase for it, or empty.
     """
 

@@ -1,4 +1,4 @@
-"""Light on a rasterised scene: textures, a key light with shadow, light all around, reflections."""
+"""Light on a rasterised scene: textures, a key light and its shadow, a room's light, gloss."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Palette:
-    """All materials of a scene in flat arrays: rows of (r, g, b, opacity, gloss), where textures lie."""
+    """All materials in flat arrays: rows of (r, g, b, opacity, gloss), and their textures."""
 
     rows: np.ndarray
     places: np.ndarray
@@ -104,8 +104,13 @@ class Light:
         """Integrates the surrounding light over hemispheres."""
         coarse = cv2.resize(around, (32, 16), interpolation=cv2.INTER_AREA)
         total = _hemispheres() @ coarse.reshape(-1, 3)
-        return cls(np.ascontiguousarray(around, np.float32), total.reshape(16, 32, 3).astype(np.float32),
-                   towards.astype(np.float32), key.astype(np.float32), softness)  # fmt: skip
+        return cls(
+            np.ascontiguousarray(around, np.float32),
+            total.reshape(16, 32, 3).astype(np.float32),
+            towards.astype(np.float32),
+            key.astype(np.float32),
+            softness,
+        )
 
 
 @functools.cache
@@ -121,7 +126,8 @@ def _hemispheres() -> np.ndarray:
 
 def shade(
     camera: Camera, layer: Layer, light: Light, palette: Palette, planes: list[Plane],
-    geometry: tuple[np.ndarray, ...], shadow: tuple[Camera, np.ndarray], heights: np.ndarray, reach: float,
+    geometry: tuple[np.ndarray, ...], shadow: tuple[Camera, np.ndarray], heights: np.ndarray,
+    reach: float,
 ) -> np.ndarray:  # fmt: skip
     """Colours of a layer, and of the planes and sky behind it.
 
@@ -145,10 +151,13 @@ def shade(
         [*lamp.rotation.ravel(), *lamp.position, lamp.focal, depths.shape[0]], np.float32
     )
     rows = np.stack([plane.row() for plane in planes]) if planes else np.zeros((0, 17), np.float32)
-    _shade(out, camera.rotation.astype(np.float32), np.float32(camera.focal), camera.position.astype(np.float32),
-           layer.depth, layer.triangle, layer.weight, *geometry, rows, palette.rows, palette.places,
-           palette.texels, GAMMA, light.around, light.diffuse, light.towards, light.key, light.softness,
-           lamp_row, depths, heights, np.float32(reach), TAPS)  # fmt: skip
+    _shade(
+        out, camera.rotation.astype(np.float32), np.float32(camera.focal),
+        camera.position.astype(np.float32), layer.depth, layer.triangle, layer.weight, *geometry,
+        rows, palette.rows, palette.places, palette.texels, GAMMA, light.around, light.diffuse,
+        light.towards, light.key, light.softness, lamp_row, depths, heights, np.float32(reach),
+        TAPS,
+    )  # fmt: skip
     return out
 
 
@@ -263,41 +272,72 @@ def _plane_hit(eye, rx, ry, rz, planes):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, fastmath=True)
-def _shade(out, axes, focal, eye, depth, triangle, weight, normals, uvs, material, planes, rows, places, texels,
-           gamma, around, diffuse, towards, key, softness, lamp, depths, heights, reach, taps):  # type: ignore[no-untyped-def]  # fmt: skip
+def _mixed(weight, normals, uvs, rx, ry, rz):  # type: ignore[no-untyped-def]
+    """A triangle's unit normal, turned to the viewer, and texture coordinates at a point of it."""
+    b, c = weight[0], weight[1]
+    a = 1 - b - c
+    nx = a * normals[0, 0] + b * normals[1, 0] + c * normals[2, 0]
+    ny = a * normals[0, 1] + b * normals[1, 1] + c * normals[2, 1]
+    nz = a * normals[0, 2] + b * normals[1, 2] + c * normals[2, 2]
+    length = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-6
+    if nx * rx + ny * ry + nz * rz > 0:
+        length = -length
+    u = a * uvs[0, 0] + b * uvs[1, 0] + c * uvs[2, 0]
+    v = a * uvs[0, 1] + b * uvs[1, 1] + c * uvs[2, 1]
+    return nx / length, ny / length, nz / length, u, v
+
+
+@numba.njit(cache=True, fastmath=True)
+def _reflect(pixel, ray, normal, albedo, row, opened, lit, around, diffuse, towards, key):  # type: ignore[no-untyped-def]
+    """Write the light that a surface sends to the viewer, and its opacity, into a pixel."""
+    grazing = ray[0] * normal[0] + ray[1] * normal[1] + ray[2] * normal[2]
+    mx, my = ray[0] - 2 * grazing * normal[0], ray[1] - 2 * grazing * normal[1]
+    mz = ray[2] - 2 * grazing * normal[2]
+    i, j = _direction_cell(normal[0], normal[1], normal[2], diffuse.shape[0], diffuse.shape[1])
+    opacity, gloss = row[3], row[4]
+    fresnel = (0.04 + 0.96 * (1 + grazing) ** 5) * gloss + 0.5 * max(gloss - 0.5, 0.0)
+    shine = 0.0
+    if lit > 0:
+        glance = max(mx * towards[0] + my * towards[1] + mz * towards[2], 0.0)
+        shine = glance ** (8 + 150 * gloss) * gloss * 1.5
+    mirrored = _sky(mx, my, mz, around)
+    for k in range(3):
+        received = diffuse[i, j, k] * opened + key[k] * lit
+        # below the horizon a mirror shows the table, not the room
+        seen = mirrored[k] * opened if mz >= -0.1 else 0.3 * diffuse[i, j, k]
+        matt = albedo[k] * received * (1 - fresnel * 0.7)
+        pixel[k] = matt + fresnel * min(seen, 6.0) + shine * key[k]
+    clear = (1 - opacity) * ((1 + grazing) ** 3 + 0.2 * fresnel)
+    pixel[3] = min(1.0, opacity + clear + shine)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _shade(
+    out, axes, focal, eye, depth, triangle, weight, normals, uvs, material, planes, rows, places,
+    texels, gamma, around, diffuse, towards, key, softness, lamp, depths, heights, reach, taps,
+):  # type: ignore[no-untyped-def]  # fmt: skip
     """For each pixel: find the surface, its normal and colour, then add up the light."""
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            ax, ay = (j + 0.5 - out.shape[1] / 2) / focal, (i + 0.5 - out.shape[0] / 2) / focal
+    height, width = out.shape[0], out.shape[1]
+    for i in range(height):
+        for j in range(width):
+            ax, ay = (j + 0.5 - width / 2) / focal, (i + 0.5 - height / 2) / focal
             along = np.float32(1 / np.sqrt(ax * ax + ay * ay + 1))
             rx = (ax * axes[0, 0] + ay * axes[1, 0] + axes[2, 0]) * along
             ry = (ax * axes[0, 1] + ay * axes[1, 1] + axes[2, 1]) * along
             rz = (ax * axes[0, 2] + ay * axes[1, 2] + axes[2, 2]) * along
             n = triangle[i, j]
             if n >= 0:
-                b, c = weight[i, j, 0], weight[i, j, 1]
-                a = 1 - b - c
-                distance = depth[i, j] / along
-                nx = a * normals[n, 0, 0] + b * normals[n, 1, 0] + c * normals[n, 2, 0]
-                ny = a * normals[n, 0, 1] + b * normals[n, 1, 1] + c * normals[n, 2, 1]
-                nz = a * normals[n, 0, 2] + b * normals[n, 1, 2] + c * normals[n, 2, 2]
-                length = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-6
-                if nx * rx + ny * ry + nz * rz > 0:
-                    length = -length
-                nx, ny, nz = nx / length, ny / length, nz / length
-                u = a * uvs[n, 0, 0] + b * uvs[n, 1, 0] + c * uvs[n, 2, 0]
-                v = a * uvs[n, 0, 1] + b * uvs[n, 1, 1] + c * uvs[n, 2, 1]
-                m = material[n]
+                distance, m = depth[i, j] / along, material[n]
+                nx, ny, nz, u, v = _mixed(weight[i, j], normals[n], uvs[n], rx, ry, rz)
+            elif planes.shape[0] == 0:
+                continue
             else:
-                if planes.shape[0] == 0:
-                    continue
                 k, distance, u, v = _plane_hit(eye, rx, ry, rz, planes)
                 if k < 0:
                     out[i, j, 0], out[i, j, 1], out[i, j, 2] = _sky(rx, ry, rz, around)
                     out[i, j, 3] = 1
                     continue
-                nx, ny, nz = planes[k, 3], planes[k, 4], planes[k, 5]
-                m = int(planes[k, 14])
+                nx, ny, nz, m = planes[k, 3], planes[k, 4], planes[k, 5], int(planes[k, 14])
                 u, v = u * planes[k, 15], v * planes[k, 15]
             red, green, blue = rows[m, 0], rows[m, 1], rows[m, 2]
             if places[m, 0] >= 0:
@@ -305,49 +345,12 @@ def _shade(out, axes, focal, eye, depth, triangle, weight, normals, uvs, materia
                 red, green, blue = red * tr, green * tg, blue * tb
             px, py, pz = eye[0] + rx * distance, eye[1] + ry * distance, eye[2] + rz * distance
             opened = _open(px + nx * 0.01, py + ny * 0.01, pz + nz * 0.004, heights, reach)
-            facing = nx * towards[0] + ny * towards[1] + nz * towards[2]
-            seed = ((i * 7919 + j * 104729 + (i * j) % 37 * 613) % 1009) / 1009.0
-            lit = 0.0
-            if facing > 0:
-                lit = facing * _lit(
-                    px + nx * 0.003,
-                    py + ny * 0.003,
-                    pz + nz * 0.003,
-                    seed,
-                    lamp,
-                    depths,
-                    softness,
-                    taps,
-                )
-            row, column = _direction_cell(nx, ny, nz, diffuse.shape[0], diffuse.shape[1])
-            grazing = rx * nx + ry * ny + rz * nz
-            mx, my, mz = rx - 2 * grazing * nx, ry - 2 * grazing * ny, rz - 2 * grazing * nz
-            gloss = rows[m, 4]
-            fresnel = (0.04 + 0.96 * (1 + grazing) ** 5) * gloss + 0.5 * max(gloss - 0.5, 0.0)
-            sr, sg, sb = _sky(mx, my, mz, around)
-            shine = (
-                max(mx * towards[0] + my * towards[1] + mz * towards[2], 0.0) ** (8 + 150 * gloss)
-                * gloss
-                * 1.5
-            )
-            if lit <= 0:
-                shine = 0.0
-            for channel in range(3):
-                albedo = red if channel == 0 else (green if channel == 1 else blue)
-                received = diffuse[row, column, channel] * opened + key[channel] * lit
-                mirrored = (sr if channel == 0 else (sg if channel == 1 else sb)) * opened
-                if mz < -0.1:
-                    mirrored = 0.3 * diffuse[row, column, channel]
-                out[i, j, channel] = (
-                    albedo * received * (1 - fresnel * 0.7)
-                    + fresnel * min(mirrored, 6.0)
-                    + shine * key[channel]
-                )
-            opacity = rows[m, 3]
-            out[i, j, 3] = min(
-                1.0,
-                opacity
-                + (1 - opacity) * (1 + grazing) ** 3
-                + shine
-                + 0.2 * (1 - opacity) * fresnel,
-            )
+            lit = max(nx * towards[0] + ny * towards[1] + nz * towards[2], 0.0)
+            if lit > 0:
+                seed = ((i * 7919 + j * 104729 + (i * j) % 37 * 613) % 1009) / 1009.0
+                x, y, z = px + nx * 0.003, py + ny * 0.003, pz + nz * 0.003
+                lit *= _lit(x, y, z, seed, lamp, depths, softness, taps)
+            _reflect(
+                out[i, j], (rx, ry, rz), (nx, ny, nz), (red, green, blue), rows[m], opened, lit,
+                around, diffuse, towards, key,
+            )  # fmt: skip

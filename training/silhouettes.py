@@ -11,7 +11,7 @@ SHIFT = 4  # cv2 draws with 1/16 pixel
 
 
 def silhouette(size: int, rng: np.random.Generator) -> np.ndarray:
-    """An outline drawn at random: (size, size) uint8 coverage 0..255, filling most of the square."""
+    """An outline drawn at random: (size, size) uint8 coverage 0..255, filling the square."""
     kinds, weights = zip(*KINDS, strict=True)
     draw = kinds[int(rng.choice(len(kinds), p=np.array(weights) / sum(weights)))]
     return cv2.GaussianBlur(draw(size, rng), (0, 0), 0.6)

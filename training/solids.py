@@ -48,7 +48,8 @@ def sheet(
     material = Material(look.colour, len(textures) - 1, look.opacity, look.gloss)
     count = len(faces)
     return Mesh(
-        points.reshape(-1, 3)[faces].astype(np.float32), normals.reshape(-1, 3)[faces].astype(np.float32),
+        points.reshape(-1, 3)[faces].astype(np.float32),
+        normals.reshape(-1, 3)[faces].astype(np.float32),
         np.stack([u, v], -1).reshape(-1, 2)[faces].astype(np.float32),
         np.zeros(count, np.int32), np.full(count, part, np.int32), (material,), textures,
     )  # fmt: skip
@@ -134,3 +135,19 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     x, y, z = (a[..., i] for i in range(3))
     u, v, w = (b[..., i] for i in range(3))
     return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], -1)
+
+
+def rounded(profile: list[tuple[float, float]], steps: int = 4) -> np.ndarray:
+    """A profile's corners smoothed a little: (n, 2)."""
+    points = np.array(profile, float)
+    t = np.linspace(0, len(points) - 1, (len(points) - 1) * steps + 1)
+    dense = np.stack([np.interp(t, np.arange(len(points)), points[:, i]) for i in range(2)], 1)
+    smooth = dense.copy()
+    smooth[1:-1] = (dense[:-2] + 2 * dense[1:-1] + dense[2:]) / 4
+    return smooth[::-1]
+
+
+def shifted(mesh: Mesh, offset: np.ndarray) -> Mesh:
+    """A piece moved by (3,) metres."""
+    return Mesh(mesh.corners + offset.astype(np.float32), mesh.normals, mesh.uv, mesh.material,
+                mesh.part, mesh.materials, mesh.textures)  # fmt: skip

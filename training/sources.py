@@ -1,4 +1,4 @@
-"""The packages that the training material comes from: downloaded and unpacked by their own clients."""
+"""The packages that the training material comes from, downloaded by their own clients."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ PER_FOLDER = 40  # no folder of a collection may dominate it
 
 @dataclass(frozen=True)
 class Sprite:
-    """A cut-out: (H, W, 4) uint8 RGBA, its (H, W) uint8 part ids (1..K, 0: rest), identity and name."""
+    """A cut-out: (H, W, 4) uint8 RGBA, (H, W) uint8 part ids (1..K; 0: rest), identity, name."""
 
     rgba: np.ndarray
     parts: np.ndarray
@@ -79,7 +79,7 @@ def _is_one_thing(solid: np.ndarray) -> bool:
     return bool(
         len(areas)
         and areas[0] > 0.85 * areas.sum()
-        and 0.12 < fill
+        and fill > 0.12
         and inner.sum() > 0.35 * areas.sum()
     )
 

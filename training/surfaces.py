@@ -51,7 +51,7 @@ def read_environments(raw: Path) -> Iterator[tuple[np.ndarray, str]]:
 
 
 def read_matcaps(raw: Path) -> Iterator[tuple[np.ndarray, str]]:
-    """Shaded spheres, the look of a material by surface normal: ((128, 128, 3) uint8, identity)."""
+    """Shaded spheres, a material's look by surface normal: ((128, 128, 3) uint8, identity)."""
     for path in sorted((raw / "environments").rglob("matcaps/*.webp.js")):
         picture = to_rgb(cv2.imdecode(_embedded(path), cv2.IMREAD_UNCHANGED))
         yield cv2.resize(picture, (128, 128), interpolation=cv2.INTER_AREA), f"matcaps/{path.stem}"

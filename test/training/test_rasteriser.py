@@ -17,7 +17,7 @@ def camera(height: int = 200, width: int = 240, focal: float = 300.0) -> Camera:
 
 
 def test_sphere_has_the_analytic_silhouette_and_depth() -> None:
-    """A ball of radius 0.5 at 2 m: a disc of radius f tan(asin(r / d)), 1.5 m deep at its middle."""
+    """A ball of radius 0.5 at 2 m is a disc of f tan(asin(r / d)), 1.5 m away at its middle."""
     ball = ellipsoid(np.zeros(3), np.full(3, 0.5), Look())
     seen = rasterise(camera(), ball.corners, np.zeros(len(ball.corners), np.int32))
     radius = 300 * np.tan(np.arcsin(0.5 / 2))
@@ -42,7 +42,7 @@ def test_box_face_is_exact() -> None:
 
 
 def test_nearer_owner_wins_and_the_hidden_one_is_counted() -> None:
-    """`covered` counts what an object would cover without the others; `limit` hides what is behind."""
+    """`covered` counts an object as if alone; `limit` hides what is behind."""
     square = np.array(
         [[[-1, 0, -1], [1, 0, -1], [1, 0, 1]], [[-1, 0, -1], [1, 0, 1], [-1, 0, 1]]], float
     )
