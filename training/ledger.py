@@ -16,7 +16,7 @@ MAX_SHARE = 0.93  # a part that is nearly its whole object would be the same mas
 
 @dataclass
 class Thing:
-    """One object: leaf `base` is its body, `base + k` part k, which lies inside `parents[k - 1]`."""
+    """One object: leaf `base` is its body, `base + k` its k-th part (in part `parents[k - 1]`)."""
 
     base: int
     source: str
