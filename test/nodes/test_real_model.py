@@ -17,7 +17,7 @@ from sam_ros.engine import rle
 from sam_ros.msg import Prompt, PromptArray
 
 RESOURCE = Path(__file__).parents[2] / "resource"
-CUP = (225, 190)  # x, y in coffee.jpg
+CUP = (300, 225)  # x, y in coffee.jpg
 
 
 @pytest.fixture(scope="module")
