@@ -67,7 +67,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
         executable="rviz2",
         arguments=["-d", value["rviz_config"]],
         parameters=[simulated],
-        remappings=[("/sam/overlay", f"/{prefix}/overlay"), ("/sam/point", f"/{prefix}/point")],
+        remappings=[("/sam/overlay", f"/{prefix}/overlay")],
     )
     return [sam, rviz]
 
