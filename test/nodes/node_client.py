@@ -174,9 +174,11 @@ class NodeClient:
         """Sets a live parameter for a while."""
         old = self.call("get_parameters", names=[name]).values[0]
         assert self.set_parameter(name, value).successful
-        yield
-        back = ParameterMsg(name=name, value=old)
-        assert self.call("set_parameters", parameters=[back]).results[0].successful
+        try:
+            yield
+        finally:
+            back = ParameterMsg(name=name, value=old)
+            assert self.call("set_parameters", parameters=[back]).results[0].successful
 
     def send(self, topic: str, msg: Any) -> None:
         self._publishers[topic].publish(msg)
@@ -260,3 +262,15 @@ def pixels(msg: Image) -> npt.NDArray[Any]:
 def codes(reply: Any) -> list[int]:
     """The status codes of each prompt of a ~/segment response."""
     return [status.code for status in reply.prompt_status]
+
+
+def set_prompts(sam: NodeClient, *prompts: Prompt, replace_all: bool = False) -> list[str]:
+    """The names of objects that are set without a complaint."""
+    reply = sam.call("set_prompts", prompts=prompts, replace_all=replace_all)
+    assert reply.status.code == Status.OK, reply.status.message
+    return list(reply.object_ids)
+
+
+def names(result: InstanceArray) -> list[str]:
+    """The object_id of each instance."""
+    return [item.object_id for item in result.instances]
