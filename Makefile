@@ -35,8 +35,9 @@ format: $(VENV)/.installed  ## let ruff format and mend what it can
 bench: build  ## run the benchmarks
 	@$(ENTER) python -m benchmarks $(ARGS)
 
-train: $(VENV)/.installed  ## train sam_tiny
-	@$(ENTER) python -m training.train $(ARGS)
+train: $(VENV)/.installed  ## compose scenes and train sam_tiny on them, e.g. make train ARGS='--minutes 150'
+	@$(ENTER) python -m training.compose --set train && python -m training.compose --set val --scenes 300 \
+	  && python -m training.train $(ARGS)
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build/$(ENV) $(PREFIX) log/$(ENV)

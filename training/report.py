@@ -46,7 +46,9 @@ def curves(log: Path, out: Path, window: int = 25) -> None:
     figure.savefig(out, dpi=100)
 
 
-def contact_sheet(segmenter: Segmenter, pictures: list[tuple[np.ndarray, list[Case]]]) -> np.ndarray:
+def contact_sheet(
+    segmenter: Segmenter, pictures: list[tuple[np.ndarray, list[Case]]]
+) -> np.ndarray:
     """For each picture one row: a click's three hypotheses, a box, and what was asked for."""
     rows = []
     for image, cases in pictures:
