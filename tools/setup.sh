@@ -51,7 +51,7 @@ if [[ -n $missing ]]; then
   exit 1
 fi
 
-if [[ ! -e /dev/nvidiactl ]] && ! "$python" -m pip config list 2>/dev/null | grep -qE 'index|find-links'; then
+if [[ ! -e /dev/nvidiactl ]] && [[ ! $("$python" -m pip config list 2>/dev/null) =~ index|find-links ]]; then
   echo "No NVIDIA GPU is here, and the default torch brings several GB of CUDA libraries. To avoid them, stop and name"
   echo "the index of torch's CPU wheels (see 'Get Started' on pytorch.org) in PIP_EXTRA_INDEX_URL."
 fi
