@@ -8,9 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from types import FrameType
 
 import cv2
 
@@ -26,13 +26,19 @@ RATE = 10.0
 PATIENCE = 60.0  # seconds for an answer: a large model on a busy processor takes long
 
 
+class Interrupted(Exception):
+    """Somebody wants the demo to end."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the demo; returns the exit status, 0 only when every question was answered."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupted = threading.Event()  # looked at while waiting: nothing is cut off half done
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
     try:
-        page = _run(options)
-    except KeyboardInterrupt:
+        page = _run(options, interrupted)
+    except Interrupted:
         print("demo: interrupted", file=sys.stderr)
         return 130
     except (DemoError, OSError, ValueError, RuntimeError) as error:
@@ -44,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> Path:
+def _run(options: argparse.Namespace, interrupted: threading.Event) -> Path:
     folder = options.samples or default_folder()
     questions = read_questions(folder)
     environment = {
@@ -55,7 +61,7 @@ def _run(options: argparse.Namespace) -> Path:
     os.environ.update(environment)
     with Processes(options.out / "logs", environment) as processes:
         _start(processes, options, next(iter(questions)))
-        client = DemoClient(lambda: _check(processes))
+        client = DemoClient(lambda: _check(processes, interrupted))
         try:
             return _ask_all(client, questions, options)
         except DemoError as error:
@@ -124,8 +130,10 @@ def _save(file: Path, picture: Picture) -> None:
         raise DemoError(f"cannot write {file}; is there room, and may this user write there?")
 
 
-def _check(processes: Processes) -> None:
-    """Raises when a process ended, with what it said last."""
+def _check(processes: Processes, interrupted: threading.Event) -> None:
+    """Raises when there is nothing to wait for any more."""
+    if interrupted.is_set():
+        raise Interrupted
     child = processes.ended()
     if child is not None:
         raise DemoError(f"{child.name} ended by itself, status {child.process.returncode}")
@@ -137,10 +145,6 @@ def _show(page: Path) -> None:
         print("No screen to show them on; open the files yourself.")
         return
     subprocess.Popen([viewer, str(page)], start_new_session=True)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
