@@ -21,8 +21,9 @@ ARGUMENTS = (
     ("hold", "8.0", "how long each picture of a folder is shown [s]"),
 )
 HINT = (
-    "Click an object in the picture: ros2 topic pub --once /sam/point "
-    'geometry_msgs/msg/PointStamped "{point: {x: 320, y: 240}}"   Result: /sam/overlay'
+    "Prompt an object: ros2 service call /sam/set_prompts sam_ros/srv/SetPrompts "
+    '"{prompts: [{persistence: 1, points: [{x: 320, y: 240}], point_labels: [1]}]}"'
+    "   Result: /sam/overlay"
 )
 
 
