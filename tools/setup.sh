@@ -43,6 +43,16 @@ mend_wheels() {
   echo "# The paths are set by tools/env.sh." >"$venv/local_setup.sh"
 }
 
+# The messages of an installed ROS are compiled for its system's NumPy: where that is 1.x, so must ours be.
+constraints() {
+  if "$python" -c 'import numpy, sys; sys.exit(numpy.__version__ >= "2")' 2>/dev/null; then
+    grep -vE '^(numpy|opencv)' constraints.txt
+    echo 'numpy<2'
+  else
+    cat constraints.txt
+  fi
+}
+
 pick_python
 missing=$(missing_packages | xargs)
 if [[ -n $missing ]]; then
@@ -57,13 +67,13 @@ if [[ ! -e /dev/nvidiactl ]] && [[ ! $("$python" -m pip config list 2>/dev/null)
 fi
 
 echo "Installing into $venv (minutes the first time) ..."
+pip_install() { "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e '.[dev,train]' "$@"; }
 if [[ $name == ros-* ]]; then
-  options=(--system-site-packages)
-  ros=()
+  [[ -x $venv/bin/python ]] || "$python" -m venv --system-site-packages "$venv"
+  constraints > "$venv/constraints.txt"
+  pip_install -c "$venv/constraints.txt"
 else
-  options=()
-  ros=(-r "tools/wheels/$name.txt")
+  [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
+  pip_install -c constraints.txt -r "tools/wheels/$name.txt"
+  mend_wheels
 fi
-[[ -x $venv/bin/python ]] || "$python" -m venv "${options[@]}" "$venv"
-"$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt "${ros[@]}" -e '.[dev,train]'
-[[ $name == ros-* ]] || mend_wheels
