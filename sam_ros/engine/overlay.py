@@ -204,7 +204,8 @@ def _fixed(point: npt.NDArray[np.float32], scale: float) -> tuple[int, int]:
 
 
 def _line_width(canvas: Picture) -> int:
-    return max(2, round(min(canvas.shape[:2]) / 320))
+    side = min(canvas.shape[:2])
+    return 1 if side < 240 else max(2, round(side / 320))
 
 
 def _star() -> npt.NDArray[np.float64]:

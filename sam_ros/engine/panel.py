@@ -43,7 +43,7 @@ def panel(
         prompt: in pixels of ``rgb``.
         hypotheses: the answer to it.
         title: written above, at the left.
-        note: written above, at the right.
+        note: written above, at the right, where there is room.
         height: of each small picture, px.
 
     Returns:
@@ -60,8 +60,12 @@ def panel(
     return _row(cells, title, note)
 
 
-def sheet(panels: Sequence[Picture]) -> Picture:
-    """Panels of one height on one page as wide as the widest, several in a row where they fit.
+def sheet(panels: Sequence[Picture], width: int = 0) -> Picture:
+    """Panels of one height on one page, each in the first row that has room for it.
+
+    Args:
+        panels: (h, w, 3) uint8 RGB each.
+        width: of the page, px; at least that of the widest panel is taken.
 
     Raises:
         ValueError: no panels, or panels of different heights.
@@ -71,13 +75,17 @@ def sheet(panels: Sequence[Picture]) -> Picture:
         raise ValueError(
             f"panels: {len(panels)} of heights {sorted(heights)}; expected one height"
         )
-    width = max(item.shape[1] for item in panels)
+    width = max(width, *(item.shape[1] for item in panels))
     rows: list[list[Picture]] = []
     for item in panels:
-        if rows and sum(other.shape[1] for other in rows[-1]) + item.shape[1] <= width:
-            rows[-1].append(item)
-        else:
+        room = (
+            row for row in rows if sum(other.shape[1] for other in row) <= width - item.shape[1]
+        )
+        row = next(room, None)
+        if row is None:
             rows.append([item])
+        else:
+            row.append(item)
     page = np.empty((heights.pop() * len(rows), width, 3), np.uint8)
     page[:] = PAPER
     for line, strip in zip(np.split(page, len(rows)), (np.hstack(row) for row in rows)):
@@ -119,8 +127,9 @@ def _row(cells: Sequence[Picture], title: str, note: str) -> Picture:
     page = np.empty((height + CAPTION + GAP, len(cells) * (width + GAP) + GAP, 3), np.uint8)
     page[:] = PAPER
     draw_text(page, title, (GAP, 8), 13, INK)
-    note_width, _ = text_size(note, 11)
-    draw_text(page, note, (page.shape[1] - note_width - GAP - 2, 10), 11, GREY)
+    left = page.shape[1] - text_size(note, 11)[0] - GAP - 2
+    if left > text_size(title, 13)[0] + 3 * GAP:
+        draw_text(page, note, (left, 10), 11, GREY)
     for column, cell in enumerate(cells):
         left = GAP + column * (width + GAP)
         page[CAPTION : CAPTION + height, left : left + width] = cell

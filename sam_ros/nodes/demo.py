@@ -23,6 +23,7 @@ from sam_ros.nodes.samples import Question, default_folder, read_questions
 
 COLUMNS = f"{'picture':<14} {'prompt':<34} rank  score   IoU stab.   area  asked through"
 RATE = 10.0
+PAGE_WIDTH = 2480
 PATIENCE = 60.0  # seconds for an answer: a large model on a busy processor takes long
 
 
@@ -95,20 +96,20 @@ def _ask_all(
         answers = client.ask_service(frame, clicks) if clicks else []
         answers += client.ask_topic(frame, boxes) if boxes else []
         rgb = decode(frame)
-        drawn = [_draw(rgb, answer, options.model) for answer in answers]
-        _save(options.out / f"{picture.stem}.png", sheet(drawn))
-        panels += drawn
+        large = [_draw(rgb, answer, options.model, 320) for answer in answers]
+        _save(options.out / f"{picture.stem}.png", sheet(large))
+        panels += [_draw(rgb, answer, options.model, 200) for answer in answers]
         for answer in answers:
             _print(answer)
     page = options.out / "all.png"
-    _save(page, sheet(panels))
+    _save(page, sheet(panels, PAGE_WIDTH))
     return page
 
 
-def _draw(rgb: Picture, answer: Answer, model: str) -> Picture:
+def _draw(rgb: Picture, answer: Answer, model: str, height: int) -> Picture:
     title = f"{answer.question.picture.stem}: {answer.question.title}"
     note = f"{model}   {answer.seconds:.2f} s"
-    return panel(rgb, answer.question.prompt, answer.hypotheses, title, note)
+    return panel(rgb, answer.question.prompt, answer.hypotheses, title, note, height)
 
 
 def _print(answer: Answer) -> None:
