@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from sam_ros.model.checkpoint import load_checkpoint
 from sam_ros.model.image_encoder import ViT
 from sam_ros.model.mask_decoder import MaskDecoder
+from sam_ros.model.meta import on_meta_device
 from sam_ros.model.prompt_encoder import PromptEncoder
 from sam_ros.model.resources import find_resource
 from sam_ros.model.sam import Sam
@@ -128,7 +128,7 @@ def build_sam(name: str, checkpoint: str | Path | None = None) -> Sam:
         checkpoint = find_resource("models", _EMBEDDED[name])
     if not checkpoint:
         return _BUILDERS[name]().eval()
-    with torch.device("meta"):  # no memory, no initial values: the file brings them
+    with on_meta_device():
         sam = _BUILDERS[name]()
     load_checkpoint(sam, checkpoint, name, known=_BUILDERS)
     return sam.eval()
