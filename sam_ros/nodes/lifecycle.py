@@ -16,7 +16,7 @@ from sam_ros.nodes.diagnostics import Diagnostics, Tally
 from sam_ros.nodes.frames import Frames
 from sam_ros.nodes.gate import Gate
 from sam_ros.nodes.inputs import Inputs
-from sam_ros.nodes.loading import load_segmenter, release_memory
+from sam_ros.nodes.loading import import_libraries, load_segmenter, release_memory
 from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.outputs import Outputs
 from sam_ros.nodes.parameters import Parameters, declare
@@ -52,6 +52,7 @@ class SamNode(LifecycleNode):
         self._inputs: Inputs | None = None
         self._requests = Services(self, self._gate, self._model, self._enable)
         self._diagnostics = Diagnostics(self, self._tally, self._facts)
+        self._gate.worker.submit(import_libraries)
         if self.parameters.autostart:
             group = MutuallyExclusiveCallbackGroup()
             self._start = self.create_timer(0.0, self._autostart, callback_group=group)

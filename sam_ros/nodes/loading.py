@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,16 @@ EMBEDDED = "sam_tiny"
 WARM_UP_SIZE = (480, 640)  # rows and columns
 
 
+def import_libraries() -> None:
+    """Imports torch and what needs it, which takes seconds; for the worker's thread.
+
+    Done while the node is still unconfigured, so that configure takes the model's own time, and
+    cleanup brings the memory back to where it was.
+    """
+    with contextlib.suppress(ImportError):  # configure will say what is missing
+        importlib.import_module("sam_ros.engine.segmenter")
+
+
 def load_segmenter(parameters: Parameters) -> Segmenter:
     """Loads the model onto its device and runs it once, so that the first frame is not slow.
 
@@ -30,9 +41,7 @@ def load_segmenter(parameters: Parameters) -> Segmenter:
         Refused: MODEL_UNAVAILABLE, with what to do about it.
     """
     checkpoint = _checkpoint(parameters)
-    # Torch takes seconds to import. Here it does so in the worker's thread, while the node
-    # already answers its services and a Ctrl-C.
-    import torch
+    import torch  # see import_libraries
 
     from sam_ros.engine.segmenter import Segmenter
     from sam_ros.model import build_sam
