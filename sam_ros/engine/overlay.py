@@ -99,7 +99,8 @@ def draw_mask(
     part[inside] = (part[inside] * (1 - opacity) + np.array(colour) * opacity).astype(np.uint8)
     contours, _ = cv2.findContours(filled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     line = _line_width(canvas)
-    cv2.drawContours(canvas, contours, -1, WHITE, line + 2, cv2.LINE_AA)
+    rim = 1 if min(canvas.shape[:2]) < 240 else 2
+    cv2.drawContours(canvas, contours, -1, WHITE, line + rim, cv2.LINE_AA)
     cv2.drawContours(canvas, contours, -1, colour, line, cv2.LINE_AA)
 
 
@@ -204,8 +205,7 @@ def _fixed(point: npt.NDArray[np.float32], scale: float) -> tuple[int, int]:
 
 
 def _line_width(canvas: Picture) -> int:
-    side = min(canvas.shape[:2])
-    return 1 if side < 240 else max(2, round(side / 320))
+    return max(2, round(min(canvas.shape[:2]) / 320))
 
 
 def _star() -> npt.NDArray[np.float64]:

@@ -65,7 +65,7 @@ def sheet(panels: Sequence[Picture], width: int = 0) -> Picture:
 
     Args:
         panels: (h, w, 3) uint8 RGB each.
-        width: of the page, px; at least that of the widest panel is taken.
+        width: of the page at most, px; the widest panel has room in any case.
 
     Raises:
         ValueError: no panels, or panels of different heights.
@@ -86,9 +86,11 @@ def sheet(panels: Sequence[Picture], width: int = 0) -> Picture:
             rows.append([item])
         else:
             row.append(item)
-    page = np.empty((heights.pop() * len(rows), width, 3), np.uint8)
+    strips = [np.hstack(row) for row in rows]
+    used = max(strip.shape[1] for strip in strips)
+    page = np.empty((heights.pop() * len(rows), used + GAP, 3), np.uint8)
     page[:] = PAPER
-    for line, strip in zip(np.split(page, len(rows)), (np.hstack(row) for row in rows)):
+    for line, strip in zip(np.split(page, len(rows)), strips):
         line[:, : strip.shape[1]] = strip
     return page
 
@@ -124,10 +126,10 @@ def _hypothesis_cell(
 
 def _row(cells: Sequence[Picture], title: str, note: str) -> Picture:
     height, width = cells[0].shape[:2]
-    page = np.empty((height + CAPTION + GAP, len(cells) * (width + GAP) + GAP, 3), np.uint8)
+    page = np.empty((height + CAPTION + GAP, len(cells) * (width + GAP), 3), np.uint8)
     page[:] = PAPER
     draw_text(page, title, (GAP, 8), 13, INK)
-    left = page.shape[1] - text_size(note, 11)[0] - GAP - 2
+    left = page.shape[1] - text_size(note, 11)[0] - 2 * GAP
     if left > text_size(title, 13)[0] + 3 * GAP:
         draw_text(page, note, (left, 10), 11, GREY)
     for column, cell in enumerate(cells):

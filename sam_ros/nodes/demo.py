@@ -90,12 +90,11 @@ def _ask_all(
     print(f"Both are ready after {time.monotonic() - started:.1f} s.\n\n{COLUMNS}")
     panels: list[Picture] = []
     for picture, items in questions.items():
-        frame = client.show(str(picture))
+        rgb = decode(client.show(str(picture)))
         clicks = [item for item in items if item.prompt.box is None]
         boxes = [item for item in items if item.prompt.box is not None]
-        answers = client.ask_service(frame, clicks) if clicks else []
-        answers += client.ask_topic(frame, boxes) if boxes else []
-        rgb = decode(frame)
+        answers = client.ask_service(clicks) if clicks else []
+        answers += client.ask_topic(boxes) if boxes else []
         large = [_draw(rgb, answer, options.model, 320) for answer in answers]
         _save(options.out / f"{picture.stem}.png", sheet(large))
         panels += [_draw(rgb, answer, options.model, 200) for answer in answers]

@@ -26,6 +26,7 @@ from sam_ros.nodes.samples import Question
 from sam_ros.srv import RemoveObjects, Segment
 
 ACTIVE, UNCONFIGURED = State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_UNCONFIGURED
+TRIES = 5  # sensors are heard best effort: a frame may get lost on the way to the node
 STARTUP, REPLY = 180.0, 90.0  # seconds: large models load slowly and answer slowly on a CPU
 
 
@@ -65,7 +66,7 @@ class DemoClient:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._frame: Image | None = None
-        self._found: dict[str, tuple[InstanceArray, Instance]] = {}
+        self._found: dict[str, Instance] = {}
         self._node.create_subscription(Image, "image", self._keep_frame, qos_profile_sensor_data)
         self._node.create_subscription(InstanceArray, "sam/instances", self._keep_instances, 10)
         self._prompts = self._node.create_publisher(PromptArray, "sam/prompts", 10)
@@ -110,53 +111,67 @@ class DemoClient:
         assert self._frame is not None
         return self._frame
 
-    def ask_service(self, frame: Image, questions: Sequence[Question]) -> list[Answer]:
-        """All questions about one frame in one call of ~/segment."""
-        prompts = [to_message(item.prompt, frame.header) for item in questions]
-        started = time.monotonic()
-        reply = self._call(self._segment, Segment.Request(prompts=prompts))
-        seconds = time.monotonic() - started
+    def ask_service(self, questions: Sequence[Question]) -> list[Answer]:
+        """All questions about the picture on show in one call of ~/segment."""
+        for _ in range(TRIES):
+            frame = self._next_frame()
+            prompts = [to_message(item.prompt, frame.header) for item in questions]
+            started = time.monotonic()
+            reply = self._call(self._segment, Segment.Request(prompts=prompts))
+            seconds = time.monotonic() - started
+            if reply.status.code != Status.STAMP_NOT_CACHED:  # else that frame did not get there
+                break
         for status in (reply.status, *reply.prompt_status):
             if status.code != Status.OK:
                 raise DemoError(f"~/segment answered {status.code}: {status.message}")
-        _same_stamp(frame, reply.result)
-        found = reply.result.instances
-        if len(found) != len(questions):
-            raise DemoError(f"~/segment: {len(found)} instances; expected {len(questions)}")
+        if reply.result.header != frame.header or len(reply.result.instances) != len(questions):
+            raise DemoError("~/segment answered something else than it was asked")
         return [
             Answer(question, to_hypotheses(item), seconds, "~/segment")
-            for question, item in zip(questions, found)
+            for question, item in zip(questions, reply.result.instances)
         ]
 
-    def ask_topic(self, frame: Image, questions: Sequence[Question]) -> list[Answer]:
+    def ask_topic(self, questions: Sequence[Question]) -> list[Answer]:
         """Publishes the questions on ~/prompts, takes the answers from ~/instances."""
         names = [f"demo_{index}" for index in range(len(questions))]
+        self._found.clear()
+        for _ in range(TRIES):
+            started = time.monotonic()
+            self._prompts.publish(self._sticky(names, questions, self._next_frame()))
+            if self._spin_until(lambda: all(name in self._found for name in names), REPLY / TRIES):
+                break
+        else:
+            raise DemoError("~/prompts: no answer on ~/instances")
+        seconds = time.monotonic() - started
+        reply = self._call(self._remove, RemoveObjects.Request(object_ids=names))
+        if reply.status.code != Status.OK:
+            raise DemoError(f"~/remove_objects answered: {reply.status.message}")
+        return [
+            Answer(question, to_hypotheses(self._found[name]), seconds, "~/prompts")
+            for name, question in zip(names, questions)
+        ]
+
+    def _sticky(
+        self, names: Sequence[str], questions: Sequence[Question], frame: Image
+    ) -> PromptArray:
         array = PromptArray(header=frame.header)
         for name, question in zip(names, questions):
             prompt = to_message(question.prompt, frame.header)
             prompt.object_id, prompt.persistence = name, Prompt.STICKY
             array.prompts.append(prompt)
-        self._found.clear()
-        started = time.monotonic()
-        self._prompts.publish(array)
-        self._wait(lambda: all(name in self._found for name in names), "~/instances", REPLY)
-        seconds = time.monotonic() - started
-        answers = [
-            Answer(question, to_hypotheses(self._found[name][1]), seconds, "~/prompts")
-            for name, question in zip(names, questions)
-        ]
-        reply = self._call(self._remove, RemoveObjects.Request(object_ids=names))
-        if reply.status.code != Status.OK:
-            raise DemoError(f"~/remove_objects answered: {reply.status.message}")
-        return answers
+        return array
+
+    def _next_frame(self) -> Image:
+        self._frame = None
+        self._wait(lambda: self._frame is not None, "a frame", REPLY)
+        assert self._frame is not None
+        return self._frame
 
     def _keep_frame(self, msg: Image) -> None:
         self._frame = msg
 
     def _keep_instances(self, msg: InstanceArray) -> None:
-        for item in msg.instances:
-            if item.hypotheses:
-                self._found[item.object_id] = (msg, item)
+        self._found.update({item.object_id: item for item in msg.instances if item.hypotheses})
 
     def _call(self, client: Any, request: Any) -> Any:
         future = client.call_async(request)
@@ -164,12 +179,17 @@ class DemoClient:
         return future.result()
 
     def _wait(self, ready: Callable[[], bool], what: str, patience: float) -> None:
+        if not self._spin_until(ready, patience):
+            raise DemoError(f"waited {patience:.0f} s for {what}")
+
+    def _spin_until(self, ready: Callable[[], bool], patience: float) -> bool:
         deadline = time.monotonic() + patience
         while not ready():
             self._check()
             if time.monotonic() > deadline:
-                raise DemoError(f"waited {patience:.0f} s for {what}; see the logs")
+                return False
             self._executor.spin_once(timeout_sec=0.05)
+        return True
 
 
 def to_hypotheses(instance: Instance) -> Hypotheses:
@@ -198,11 +218,6 @@ def _to_hypothesis(msg: MaskHypothesis) -> Hypothesis:
         parent=msg.parent,
         logits=np.zeros((0, 0), np.float32),
     )
-
-
-def _same_stamp(frame: Image, result: InstanceArray) -> None:
-    if result.header != frame.header:
-        raise DemoError(f"the answer is for {result.header}; asked about {frame.header}")
 
 
 def _nanoseconds(stamp: Time) -> int:
