@@ -1,0 +1,1 @@
+"""Speed against a named peer, in one run on one machine: ``make bench``."""

@@ -1,0 +1,10 @@
+"""Run every benchmark of this folder and print its table."""
+
+import platform
+
+import torch
+
+from benchmarks import run_lengths
+
+print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
+run_lengths.main()
