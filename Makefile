@@ -32,7 +32,7 @@ lint: $(VENV)/.installed  ## ruff, mypy, codespell, XML
 format: $(VENV)/.installed  ## let ruff format and mend what it can
 	@$(ENTER) ruff check --fix && ruff format
 
-bench: build  ## run the benchmarks
+bench: build  ## measure speed against named peers
 	@$(ENTER) python -m benchmarks $(ARGS)
 
 train: $(VENV)/.installed  ## compose scenes and train sam_tiny on them, e.g. make train ARGS='--minutes 150'
