@@ -96,7 +96,9 @@ def draw_mask(
     if not width:
         return
     part, inside = canvas[y : y + height, x : x + width], mask[y : y + height, x : x + width]
-    part[inside] = (part[inside] * (1 - opacity) + np.array(colour) * opacity).astype(np.uint8)
+    levels = np.arange(256)[:, None] * (1 - opacity) + np.array(colour) * opacity
+    tinted = cv2.LUT(np.ascontiguousarray(part), levels.astype(np.uint8)[None])
+    np.copyto(part, tinted, where=inside[..., None])
     contours, _ = cv2.findContours(filled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     line = _line_width(canvas)
     rim = 1 if min(canvas.shape[:2]) < 240 else 2

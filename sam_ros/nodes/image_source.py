@@ -124,7 +124,7 @@ class ImageSource(Node):
         try:
             picture = self._read()
         except PictureError as error:
-            self.get_logger().error(f"{error}; it is left out")
+            self.get_logger().error(f"{error}; it is left out", throttle_duration_sec=5.0)
             return
         if picture is not None:
             self._publish(picture)

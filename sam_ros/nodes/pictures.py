@@ -121,7 +121,10 @@ def read_picture(file: Path) -> Picture:
     Raises:
         PictureError: it is not a picture that OpenCV reads.
     """
-    data = np.frombuffer(file.read_bytes(), np.uint8)
+    try:
+        data = np.frombuffer(file.read_bytes(), np.uint8)
+    except OSError as error:
+        raise PictureError(f"path: {file}; {error.strerror}") from error
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if pixels is None:
         raise PictureError(f"path: {file}; expected a picture ({', '.join(PICTURE_SUFFIXES)})")
