@@ -191,10 +191,10 @@ class NodeClient:
     def show(self, picture: npt.NDArray[np.uint8], header: Header | None = None) -> Header:
         """Publishes a picture and waits until the node has it; returns its header."""
         header = header or self.header()
-        self.send("image", to_image(picture, "rgb8", header))
         prompt = Prompt(header=header, points=[Point2D()], point_labels=[1])
 
         def seen() -> bool:
+            self.send("image", to_image(picture, "rgb8", header))  # best effort: may get lost
             code = self.call("segment", patience=70, prompts=[prompt]).status.code
             return code not in (Status.NO_IMAGE, Status.STAMP_NOT_CACHED)
 

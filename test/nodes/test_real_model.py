@@ -26,6 +26,7 @@ def real(start_node: Any, client: Any) -> Iterator[Any]:
         pytest.skip("there are no embedded weights: `make train` makes them")
     node = start_node("request_timeout:=60.0", real=True)
     client.wait_for_node()
+    client.process = node
     yield client
     assert node.interrupt() == 0, node.output
 
@@ -69,3 +70,16 @@ def test_refining_feeds_the_mask_back(real: Any, coffee: np.ndarray) -> None:
     first, second = (item.instances[0] for item in real.received["instances"])
     assert first.instance_id == second.instance_id
     assert len(first.hypotheses) == 3 and len(second.hypotheses) == 1
+
+
+def test_cleanup_gives_the_memory_back(real: Any, coffee: np.ndarray) -> None:
+    """Last in this file: the node is left unconfigured. What libraries keep does not grow."""
+    memory = []
+    for _ in range(2):
+        assert real.transition("deactivate") and real.transition("cleanup")
+        memory.append(real.process.memory_mb)
+        assert real.transition("configure") and real.transition("activate")
+        real.wait_connected()
+        real.show(coffee)
+    assert real.transition("deactivate") and real.transition("cleanup")
+    assert real.process.memory_mb < memory[-1] + 20
