@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,12 @@ from sam_ros.nodes.processes import free_domain
 
 HERE = Path(__file__).parent
 NEED_ROS = (HERE / "nodes", HERE / "launch", HERE / "test_interfaces.py")
+
+
+def pytest_configure() -> None:
+    """Undo what a shell does to jobs in the background: they and their children ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class ModuleNeedingRos(pytest.Module):
