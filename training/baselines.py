@@ -32,23 +32,31 @@ def grab_cut(image: np.ndarray, box: np.ndarray, side: int = 480) -> np.ndarray:
     return cv2.resize(found, size, interpolation=cv2.INTER_NEAREST).astype(bool)
 
 
-def flood_fill(image: np.ndarray, point: np.ndarray, tolerance: int = 20) -> np.ndarray:
+def smoothed(image: np.ndarray) -> np.ndarray:
+    """The picture without its noise, for :func:`flood_fill`."""
+    return cv2.bilateralFilter(image, 7, 30, 5)
+
+
+def flood_fill(smooth: np.ndarray, point: np.ndarray, tolerance: int = 20) -> np.ndarray:
     """Pixels connected to the click whose colour is within the tolerance of it."""
-    mask = np.zeros((image.shape[0] + 2, image.shape[1] + 2), np.uint8)
-    smooth = cv2.bilateralFilter(image, 7, 30, 5)
+    mask = np.zeros((smooth.shape[0] + 2, smooth.shape[1] + 2), np.uint8)
     seed = tuple(int(v) for v in np.round(point))
     flags = 4 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | (1 << 8)
     cv2.floodFill(smooth, mask, seed, 0, (tolerance,) * 3, (tolerance,) * 3, flags)
     return mask[1:-1, 1:-1].astype(bool)
 
 
-def superpixel(image: np.ndarray, point: np.ndarray, side: int = 320) -> np.ndarray:
-    """The Felzenszwalb segment (2004) under the click."""
+def superpixels(image: np.ndarray, side: int = 320) -> np.ndarray:
+    """Felzenszwalb segments (2004): their numbers, (H, W) int32."""
     from skimage.segmentation import felzenszwalb
 
     scale = min(1.0, side / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     segments = felzenszwalb(small, scale=300, sigma=0.8, min_size=50).astype(np.int32)
-    whole = cv2.resize(segments, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(segments, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def superpixel(segments: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """The segment under the click."""
     x, y = np.round(point).astype(int)
-    return whole == whole[y, x]
+    return segments == segments[y, x]

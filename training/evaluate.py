@@ -124,6 +124,8 @@ def measure(
         start = time.perf_counter()
         embedding = segmenter.set_image(image)
         scores.columns["encode ms"].append(1e3 * (time.perf_counter() - start))
+        if peers:
+            smooth, segments = baselines.smoothed(image), baselines.superpixels(image)
         for case in cases:
             box = tight_box(case.target)
             answer = segmenter.segment(embedding, [Prompt(box=box)])[0].best.mask
@@ -134,8 +136,8 @@ def measure(
             for point in case.clicks:
                 _clicks(segmenter, embedding, case.target, point, scores)
                 if peers:
-                    scores.add("flood fill", baselines.flood_fill(image, point), case.target)
-                    scores.add("superpixel", baselines.superpixel(image, point), case.target)
+                    scores.add("flood fill", baselines.flood_fill(smooth, point), case.target)
+                    scores.add("superpixel", baselines.superpixel(segments, point), case.target)
     return scores
 
 
