@@ -89,3 +89,12 @@ def test_messages_import_without_torch(name: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_the_engine_offers_its_names_and_torch_comes_with_the_segmenter_only() -> None:
+    """`sam_ros.engine` is imported without torch; its Segmenter brings it."""
+    code = (
+        "import sys, sam_ros.engine as e; assert 'torch' not in sys.modules; "
+        "assert all(getattr(e, name) for name in e.__all__); assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
