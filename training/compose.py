@@ -61,7 +61,7 @@ def _library(folder: Path, held_out: bool) -> Library:
 def main() -> None:
     """Read the command line, make the library if needed, compose what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--work", type=Path, default=Path("training/work"))
+    parser.add_argument("--work", type=Path, default=Path("training/data"))
     parser.add_argument("--set", dest="subset", choices=SETS, default="train")
     parser.add_argument("--scenes", type=int, default=7000)
     parser.add_argument("--seed", type=int, default=1)

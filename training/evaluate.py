@@ -201,7 +201,7 @@ def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--weights", type=Path, help="default: the embedded ones")
-    parser.add_argument("--scenes", type=Path, default=Path("training/work/scenes/val"))
+    parser.add_argument("--scenes", type=Path, default=Path("training/data/scenes/val"))
     parser.add_argument("--limit", type=int, default=100, help="composed scenes to use")
     parser.add_argument("--photos", type=Path, nargs="*", default=[])
     parser.add_argument("--no-peers", action="store_true", help="leave out GrabCut and the others")

@@ -97,8 +97,8 @@ def _tile(image: np.ndarray, mask: np.ndarray, text: str, point: np.ndarray | No
 def main() -> None:
     """Parse the command line and write the pictures beside the run's log."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, default=Path("training/work/run"))
-    parser.add_argument("--scenes", type=Path, default=Path("training/work/scenes/val"))
+    parser.add_argument("--run", type=Path, default=Path("training/data/run"))
+    parser.add_argument("--scenes", type=Path, default=Path("training/data/scenes/val"))
     parser.add_argument("--photos", type=Path, help="use these photographs instead")
     parser.add_argument("--rows", type=int, default=8)
     args = parser.parse_args()

@@ -294,8 +294,8 @@ def record(log: object, state: State, phase: Phase, figures: dict[str, float]) -
 def main() -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--scenes", type=Path, default=Path("training/work/scenes/train"))
-    parser.add_argument("--out", type=Path, default=Path("training/work/run"))
+    parser.add_argument("--scenes", type=Path, default=Path("training/data/scenes/train"))
+    parser.add_argument("--out", type=Path, default=Path("training/data/run"))
     parser.add_argument("--minutes", type=float, default=60, help="time of the whole run")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=1, help="processes that make samples")
