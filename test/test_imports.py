@@ -17,7 +17,7 @@ PACKAGE = Path(sam_ros.__file__).resolve().parent
 NUMERIC = {"numpy", "cv2"}
 # Part of the package -> what it may import besides itself and the standard library.
 ALLOWED = {
-    "model": {"torch", "safetensors"},
+    "model": {"torch", "safetensors", "sam_ros.resources"},
     "engine": {"torch", *NUMERIC, "sam_ros.model"},
     "geometry": {"numpy"},
 }

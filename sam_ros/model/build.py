@@ -14,11 +14,11 @@ from sam_ros.model.image_encoder import ViT
 from sam_ros.model.mask_decoder import MaskDecoder
 from sam_ros.model.meta import on_meta_device
 from sam_ros.model.prompt_encoder import PromptEncoder
-from sam_ros.model.resources import find_resource
 from sam_ros.model.sam import Sam
 from sam_ros.model.tiny import build_sam_tiny
 from sam_ros.model.tiny_vit import TinyViT
 from sam_ros.model.transformer import TwoWayTransformer
+from sam_ros.resources import find_resource
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from sam_ros.engine.prompt import Prompt
+from sam_ros.resources import find_resource
 
 PROMPTS_FILE = "prompts.yaml"
 
@@ -37,13 +38,10 @@ def default_folder() -> Path:
     Raises:
         FileNotFoundError: they are in neither place.
     """
-    here = Path(__file__)
-    roots = [here.resolve().parents[2], *(item / "share" / "sam_ros" for item in here.parents)]
-    for root in roots:
-        folder = root / "resource" / "samples"
-        if (folder / PROMPTS_FILE).is_file():
-            return folder
-    raise FileNotFoundError(f"no samples with a {PROMPTS_FILE} found; pass --samples FOLDER")
+    try:
+        return find_resource("samples", PROMPTS_FILE).parent
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; pass --samples FOLDER") from None
 
 
 def read_questions(folder: Path) -> dict[Path, list[Question]]:

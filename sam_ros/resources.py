@@ -15,7 +15,7 @@ def find_resource(*parts: str) -> Path:
         FileNotFoundError: it is in neither place; names where it was looked for first.
     """
     here = Path(__file__)
-    beside_sources = here.resolve().parents[2] / "resource"
+    beside_sources = here.resolve().parents[1] / "resource"
     installed = [folder / "share" / "sam_ros" / "resource" for folder in here.parents]
     for root in (beside_sources, *installed):
         found = root.joinpath(*parts)
