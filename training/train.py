@@ -45,7 +45,7 @@ class Phase:
 class Schedule:
     """What is fixed about a run; times are shares of the whole."""
 
-    phases: tuple[Phase, ...] = (Phase(0.35, 128, 12), Phase(0.80, 256, 4), Phase(1.0, 384, 2))
+    phases: tuple[Phase, ...] = (Phase(0.12, 128, 12), Phase(0.65, 256, 4), Phase(1.0, 384, 2))
     masks: int = 8
     boxes: int = 3
     learning_rate: float = 8e-4
@@ -245,6 +245,8 @@ def run(args: argparse.Namespace, schedule: Schedule) -> None:
         state.load(saved)
     if device.type == "cpu":
         use_bf16_linears(state.sam)
+    # Weights that can segment already need no low resolution to learn where a prompt is.
+    begin = schedule.phases[0].until if args.init else 0.0
     budget, phase, batches = 60.0 * args.minutes, None, iter(())
     last = saved_at = time.monotonic()
     with (
@@ -252,7 +254,7 @@ def run(args: argparse.Namespace, schedule: Schedule) -> None:
         (args.out / "log.csv").open("a", newline="") as log,
     ):
         while state.seconds < budget:
-            progress = state.seconds / budget
+            progress = begin + (1 - begin) * state.seconds / budget
             if schedule.phase(progress) != phase:
                 phase = schedule.phase(progress)
                 set_image_size(state.sam, phase.image_size)
@@ -301,7 +303,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that make samples")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last state in --out")
-    parser.add_argument("--init", type=Path, help="start from these weights")
+    parser.add_argument("--init", type=Path, help="go on from these, at the second resolution")
     run(parser.parse_args(), Schedule())
 
 
