@@ -67,7 +67,7 @@ if [[ ! -e /dev/nvidiactl ]] && [[ ! $("$python" -m pip config list 2>/dev/null)
 fi
 
 echo "Installing into $venv (minutes the first time) ..."
-pip_install() { "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e '.[dev,train]' "$@"; }
+pip_install() { "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e '.[dev,text,train]' "$@"; }
 if [[ $name == ros-* ]]; then
   [[ -x $venv/bin/python ]] || "$python" -m venv --system-site-packages "$venv"
   constraints > "$venv/constraints.txt"
