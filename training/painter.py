@@ -7,7 +7,7 @@ import numpy as np
 
 from training.library import Library
 from training.mesh import Mesh
-from training.patterns import colour, figured, lettering, recoloured, tiled, weave
+from training.patterns import colour, figured, lettering, ornament, recoloured, tiled, weave
 from training.solids import Look
 
 Pieces = tuple[list[Mesh], list[str]]  # an object's pieces and the names of its parts
@@ -43,22 +43,24 @@ class Painter:
 
     def any(self) -> Look:
         """Plain, or with a texture."""
-        if self.tone is not None or self.rng.random() < 0.6:
+        if self.tone is not None or self.rng.random() < 0.5:
             return self.plain()
         return self.textured()
 
     def textured(self) -> Look:
-        """Covered by a surface, a cloth or a photograph of the library."""
+        """Covered by a surface, a cloth, painted bands or a photograph of the library."""
         draw = self.rng.random()
-        if draw < 0.55:
+        if draw < 0.4:
             picture = tiled(
                 self.library.surface(self.rng), 192, 192, float(self.rng.uniform(0.4, 1))
             )
             picture = recoloured(np.ascontiguousarray(picture), self.rng)
-        elif draw < 0.75:
+        elif draw < 0.5:
             picture = weave(192, 192, self.rng)
-        elif draw < 0.85:
+        elif draw < 0.6:
             picture = figured(192, 192, self.library, self.rng)
+        elif draw < 0.85:
+            picture = ornament(192, 192, self.rng)
         else:
             picture = cv2.resize(
                 self.library.photograph(self.rng), (192, 192), interpolation=cv2.INTER_AREA

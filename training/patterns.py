@@ -88,6 +88,26 @@ def figured(height: int, width: int, library: Library, rng: np.random.Generator)
     return np.ascontiguousarray(repeated[:height, :width])
 
 
+def ornament(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Painted bands of motifs in few strong colours, as on pottery. (H, W, 3) uint8."""
+    palette = [colour(rng) for _ in range(int(rng.integers(2, 6)))]
+    picture = np.empty((height, width, 3), np.float32)
+    row = 0
+    while row < height:
+        tall = int(rng.integers(4, max(6, height // 3)))
+        y, x = np.mgrid[0:tall, 0:width].astype(np.float32)
+        u, v = x / (tall * rng.uniform(0.3, 1.5) + 2), y / tall
+        folded = 2 * np.abs(u % 1 - 0.5)  # 1 at the seams of a motif, 0 in its middle
+        shape = int(rng.integers(5))
+        amount = (np.zeros_like(v), folded > v, folded + 2 * np.abs(v - 0.5) < 0.8,
+                  (u % 1 - 0.5) ** 2 + (v - 0.5) ** 2 < 0.1, folded > 0.5)[shape]  # fmt: skip
+        first, second = (palette[int(i)] for i in rng.integers(len(palette), size=2))
+        soft = cv2.blur(amount.astype(np.float32), (2, 2))[..., None]
+        picture[row : row + tall] = (first + (second - first) * soft)[: height - row]
+        row += tall
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
 def ground(height: int, width: int, library: Library, rng: np.random.Generator) -> np.ndarray:
     """A surface for things to lie on or before. (H, W, 3) uint8 RGB."""
     draw = rng.random()

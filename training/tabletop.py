@@ -19,6 +19,8 @@ from training.shading import HEIGHT_CELLS, SHADOW_SIZE, Light, Palette, Plane, s
 
 SIZES = ((384, 512), (384, 512), (384, 512), (512, 384), (512, 512))
 FINER = 1.5  # rendered so much larger, then averaged
+CAMERA_PITCH = ((4, 18), (18, 72), (72, 89))  # degrees below the horizon
+PITCH_SHARE = (0.25, 0.65, 0.10)
 GLASS = 0.9  # opacity below which a surface belongs to the layer that is seen through
 
 
@@ -129,16 +131,19 @@ class Stage:
         return (lamp, depths), cv2.GaussianBlur(heights, (0, 0), max(0.6, sigma)), reach
 
     def _surroundings(self) -> list[Plane]:
-        """A table top with a floor below and perhaps a wall behind."""
+        """A table top, perhaps with a floor and a wall, or a sheet that goes up behind."""
         rng, turn = self.rng, self.rng.uniform(0, 6.3)
         u = np.array([np.cos(turn), np.sin(turn), 0])
         up, origin = np.array([0.0, 0, 1]), np.zeros(3)
         wide = 9.0 if rng.random() < 0.45 else rng.uniform(0.5, 1.3)
-        planes = [
-            Plane(
-                origin, up, u, (wide, wide * rng.uniform(0.6, 1)), self._surface(), self._tiles()
-            )
-        ]
+        top = self._surface()
+        planes = [Plane(origin, up, u, (wide, wide * rng.uniform(0.6, 1)), top, self._tiles())]
+        if rng.random() < 0.25:  # a sheet of cloth or paper that goes up behind the things
+            wall = np.array([rng.normal(0, 0.15), -1, 0])
+            wall /= np.linalg.norm(wall)
+            far, across = -wall * rng.uniform(0.3, 1.2), np.cross(up, wall)
+            sheet = replace(planes[0], half=(9.0, 9.0))
+            return [sheet, Plane(far, wall, across, (9.0, 9.0), top, sheet.tiles)]
         if rng.random() < 0.6:
             floor = np.array([0, 0, -rng.uniform(0.4, 0.9)])
             planes.append(Plane(floor, up, u, (4.0, 4.0), self._surface(), self._tiles()))
@@ -204,7 +209,8 @@ class Stage:
 
 def _camera(size: tuple[int, int], rng: np.random.Generator) -> Camera:
     """A camera at a robot's height that looks down at the table; rendered `FINER`."""
-    pitch = np.deg2rad(rng.uniform(18, 72) if rng.random() < 0.9 else rng.uniform(72, 89))
+    low, high = CAMERA_PITCH[int(rng.choice(len(CAMERA_PITCH), p=PITCH_SHARE))]
+    pitch = np.deg2rad(rng.uniform(low, high))
     distance = float(np.exp(rng.uniform(np.log(0.45), np.log(1.5))))
     position = distance * np.array([0, -np.cos(pitch), np.sin(pitch)])
     target = rng.normal(0, 0.04, 3) * distance
