@@ -176,6 +176,6 @@ class Lens:
 
 def _first_root(curve: Polynomial) -> float:
     """The smallest positive real root; infinity without one."""
-    roots = curve.trim().roots()
+    roots = curve.trim(1e-12).roots()  # a coefficient of nothing would blow the roots up
     real = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)]
     return float(real.min(initial=np.inf))
