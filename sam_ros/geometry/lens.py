@@ -5,7 +5,7 @@ A ray is x / z, y / z in the camera's optical frame, on the plane at a distance 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Polynomial = np.polynomial.Polynomial
 
 POLYNOMIAL = (4, 5, 8, 12, 14)  # OpenCV's; cameras mix the first two names up
 COEFFICIENTS = {"plumb_bob": POLYNOMIAL, "rational_polynomial": POLYNOMIAL, "equidistant": (4,)}
 STEP = 1e-6  # of the finite differences
-SAMPLES = 1024  # of the radial curve: a start from which Newton's method converges
+SAMPLES = 4096  # of the radial curve, from 0 to 90 degrees
 ITERATIONS = 6
 TOLERANCE = 1e-8  # on the plane at a distance of 1; 1e-5 px of a camera of 1000 px
 
@@ -65,7 +64,7 @@ class Lens:
 
         Beyond it a polynomial folds back, and two rays would share a pixel.
         """
-        return self._largest_angle() if self.model == "equidistant" else self._largest_radius()
+        return float(np.arctan(self._curve[0][-1]))
 
     def distort(self, rays: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Where rays meet the picture plane.
@@ -98,17 +97,25 @@ class Lens:
                     break
                 rays = rays - self._newton_step(rays, error)
             found, valid = self.distort(rays)
-        # the model may be right although the last digits are not: what counts is the way back
+        # what counts is the way back: near the fold the last digits of the ray are open
         valid &= np.abs(found - bent).max(axis=1) < 1e3 * TOLERANCE
         return np.where(valid[:, None], rays, np.nan)
 
     def _start(self, bent: Floats) -> Floats:
         """The solution with the radial part of the distortion alone, read off a table."""
-        angles = np.linspace(0.0, min(self.largest, np.pi / 2), SAMPLES, endpoint=False)
-        radii = np.tan(angles)
+        radii, images = self._curve
         target = np.hypot(bent[:, 0], bent[:, 1])
-        found = np.interp(target, self._radial(radii) * radii, radii)
-        return bent * (found / np.maximum(target, 1e-12))[:, None]
+        return bent * (np.interp(target, images, radii) / np.maximum(target, 1e-12))[:, None]
+
+    @cached_property
+    def _curve(self) -> tuple[Floats, Floats]:
+        """Radii of rays and of their images, as far as the images grow."""
+        radii = np.tan(np.linspace(0.0, np.pi / 2, SAMPLES, endpoint=False))
+        with np.errstate(all="ignore"):
+            images = radii * self._radial(radii)
+            falls = np.flatnonzero(~(np.diff(images) > 0))
+        end = falls[0] + 1 if len(falls) else SAMPLES
+        return radii[:end], images[:end]
 
     def _newton_step(self, rays: Floats, error: Floats) -> Floats:
         """(N, 2): the error times the inverse of the (N, 2, 2) derivative of the bending."""
@@ -136,9 +143,11 @@ class Lens:
         if self.model == "equidistant":
             angle = np.arctan(radius)
             far = np.maximum(radius, 1e-12)
-            return np.where(radius > 1e-8, self._angle_curve(angle) / far, 1.0)
-        top, bottom = self._fraction
-        return np.asarray(top(radius**2) / bottom(radius**2))
+            return np.where(
+                radius > 1e-8, angle * _polynomial(angle, self.coefficients) / far, 1.0
+            )
+        k1, k2, _, _, k3, k4, k5, k6 = self._padded[:8]
+        return _polynomial(radius, (k1, k2, k3)) / _polynomial(radius, (k4, k5, k6))
 
     def _shift(self, rays: Floats, square: Floats) -> Floats:
         """(N, 2): what a lens out of centre (p1, p2) and a thin prism (s1 to s4) add."""
@@ -149,33 +158,10 @@ class Lens:
         down = p1 * (square + 2 * y * y) + 2 * p2 * x * y + s3 * square + s4 * square**2
         return np.stack((along, down), axis=1)
 
-    @cached_property
-    def _fraction(self) -> tuple[Polynomial, Polynomial]:
-        """Numerator and denominator of the radial stretch, as polynomials of the square radius."""
-        k1, k2, _, _, k3, k4, k5, k6 = self._padded[:8]
-        return Polynomial([1.0, k1, k2, k3]), Polynomial([1.0, k4, k5, k6])
 
-    @cached_property
-    def _angle_curve(self) -> Callable[[Floats], Floats]:
-        """The radius in the picture as a polynomial of the angle to the axis."""
-        k1, k2, k3, k4 = self.coefficients
-        return Polynomial([0.0, 1.0, 0.0, k1, 0.0, k2, 0.0, k3, 0.0, k4])
-
-    def _largest_radius(self) -> float:
-        """Where the radius in the picture, r top(r^2) / bottom(r^2), stops growing."""
-        top, bottom = self._fraction
-        square = Polynomial([0.0, 1.0])
-        slope = (top + 2 * square * top.deriv()) * bottom - 2 * square * top * bottom.deriv()
-        return float(np.arctan(np.sqrt(min(_first_root(slope), _first_root(bottom)))))
-
-    def _largest_angle(self) -> float:
-        k1, k2, k3, k4 = self.coefficients
-        slope = Polynomial([1.0, 3 * k1, 5 * k2, 7 * k3, 9 * k4])  # of the angle's square
-        return min(float(np.sqrt(_first_root(slope))), np.pi / 2)
-
-
-def _first_root(curve: Polynomial) -> float:
-    """The smallest positive real root; infinity without one."""
-    roots = curve.trim(1e-12).roots()  # a coefficient of nothing would blow the roots up
-    real = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)]
-    return float(real.min(initial=np.inf))
+def _polynomial(x: Floats, coefficients: Iterable[float]) -> Floats:
+    """1 + c0 x^2 + c1 x^4 + ..."""
+    square, value = x * x, np.zeros_like(x)
+    for coefficient in reversed(tuple(coefficients)):
+        value = (value + coefficient) * square
+    return value + 1.0

@@ -72,10 +72,5 @@ def is_rectified(topic: str) -> bool:
 
 
 def _fields(msg: CameraInfo) -> tuple[object, ...]:
-    return (
-        (msg.height, msg.width, msg.distortion_model, msg.binning_x, msg.binning_y, msg.roi)
-        + tuple(msg.d)
-        + tuple(msg.k)
-        + tuple(msg.r)
-        + tuple(msg.p)
-    )
+    size = (msg.height, msg.width, msg.binning_x, msg.binning_y, msg.roi)
+    return (*size, msg.distortion_model, *msg.d, *msg.k, *msg.r, *msg.p)
