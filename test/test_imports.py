@@ -20,6 +20,7 @@ ALLOWED = {
     "model": {"torch", "safetensors", "sam_ros.resources"},
     "engine": {"torch", *NUMERIC, "sam_ros.model"},
     "geometry": {"numpy"},
+    "models": {"filelock", "pooch", "requests", "tqdm"},
 }
 GENERATED = ("sam_ros.msg", "sam_ros.srv", "sam_ros.action")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sam_ros.engine.prompt import Prompt
+from sam_ros.models import cache
 from sam_ros.msg import Status
 from sam_ros.nodes.parameters import Parameters
 from sam_ros.nodes.status import Refused
@@ -68,15 +69,22 @@ def release_memory() -> None:
 
 def _checkpoint(parameters: Parameters) -> Path | None:
     if not parameters.checkpoint:
-        if parameters.model != EMBEDDED:
-            raise _unavailable(
-                f"checkpoint: empty; {parameters.model} needs the path of its weights "
-                f"(only {EMBEDDED} is part of the package)"
-            )
-        return None
+        return None if parameters.model == EMBEDDED else _fetched(parameters.model)
     path = Path(parameters.checkpoint).expanduser()
     if not path.is_file():
         raise _unavailable(f"checkpoint: {path} is not a file")
+    return path
+
+
+def _fetched(model: str) -> Path:
+    """The checkpoint that the command `models` has fetched; the node never downloads."""
+    path = cache.find(model)
+    if path is None:
+        raise _unavailable(
+            f"checkpoint: empty, and {model} is not in {cache.folder()}; fetch it once: "
+            f"ros2 run sam_ros models fetch {model} "
+            f"(without ros2: python -m sam_ros.models fetch {model}), or name a file"
+        )
     return path
 
 

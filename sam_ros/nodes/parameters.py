@@ -56,11 +56,14 @@ class Parameters:
 
     model: str = _declare(
         "sam_tiny",
-        "Network to load. sam_tiny is part of the package; the others need a checkpoint.",
+        "Network to load. sam_tiny is part of the package; the others are fetched once by "
+        "`ros2 run sam_ros models fetch NAME`, or named by checkpoint.",
         choices=MODELS,
     )
     checkpoint: str = _declare(
-        "", "File of the model's weights (.pth, .pt, .safetensors). Empty: the embedded sam_tiny."
+        "",
+        "File of the model's weights (.pth, .pt, .safetensors). Empty: the embedded sam_tiny, or "
+        "what `models fetch` has fetched.",
     )
     device: str = _declare(
         "auto",

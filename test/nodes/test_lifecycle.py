@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,15 +71,21 @@ def test_a_parameter_of_the_model_may_change_before_configure(
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
-        (("model:=sam_vit_b",), "checkpoint: empty; sam_vit_b needs the path of its weights"),
+        (("model:=sam_vit_b",), "ros2 run sam_ros models fetch sam_vit_b"),
         (("model:=mobile_sam", "checkpoint:=/nowhere/x.pt"), "/nowhere/x.pt is not a file"),
         (("device:=cuda",), "torch sees no CUDA device"),
     ],
 )
 def test_a_model_that_cannot_be_loaded(
-    start_node: Any, client: Any, parameters: tuple[str, ...], reason: str
+    start_node: Any,
+    client: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parameters: tuple[str, ...],
+    reason: str,
 ) -> None:
     """The node stays up unconfigured, and tells why in its log, its answers and /diagnostics."""
+    monkeypatch.setenv("SAM_ROS_MODELS", str(tmp_path))
     if "cuda" in reason.lower():
         torch = pytest.importorskip("torch")
         if torch.cuda.is_available():
