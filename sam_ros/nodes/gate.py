@@ -117,7 +117,9 @@ class Gate:
 
     def _held(self, requests: Sequence[Request]) -> list[Request]:
         """The requests with their pictures, which could leave the cache while they wait."""
-        return [replace(item, frame=self._frames.get(item.stamp)) for item in requests]
+        return [
+            replace(item, frame=item.frame or self._frames.get(item.stamp)) for item in requests
+        ]
 
     def _submit(self, work: Callable[[], Result], requests: Sequence[Request]) -> Future[Result]:
         stamps = [request.stamp for request in requests]

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from geometry_msgs.msg import Point, PointStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 from vision_msgs.msg import Detection2DArray
 
 from sam_ros.msg import PromptArray, Status
 from sam_ros.nodes.frames import Frame
-from sam_ros.nodes.prompts import from_box, from_mask, from_point, label_score
+from sam_ros.nodes.prompts import from_box, from_mask, label_score
 from sam_ros.nodes.requests import Request
-from sam_ros.nodes.status import Refused, invalid
+from sam_ros.nodes.status import Refused
 
 NEWEST = QoSProfile(
     depth=1,
@@ -36,6 +35,7 @@ class Inputs:
         node: subscribes.
         compressed: subscribe to image/compressed instead of image.
         on_frame: gets every picture.
+        on_camera_info: gets every calibration.
         on_requests: gets the prompts of one message.
         on_refused: gets what cannot be answered at all.
     """
@@ -45,6 +45,7 @@ class Inputs:
         node: LifecycleNode,
         compressed: bool,
         on_frame: Callable[[Frame], None],
+        on_camera_info: Callable[[CameraInfo], None],
         on_requests: Callable[[Sequence[Request]], None],
         on_refused: Callable[[Refused], None],
     ) -> None:
@@ -53,17 +54,15 @@ class Inputs:
         kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
         pictures, prompts = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
         self._subscriptions: list[Subscription] = [
-            self._subscribe(kind, topic, self._image, NEWEST, pictures)
+            subscribe(node, kind, topic, self._image, NEWEST, pictures),
+            subscribe(node, CameraInfo, "camera_info", on_camera_info, NEWEST, pictures),
         ] + [
-            self._subscribe(kind, topic, callback, QUEUED, prompts)
+            subscribe(node, kind, topic, callback, QUEUED, prompts)
             for topic, kind, callback in (
                 ("~/prompts", PromptArray, self._prompts),
-                ("~/point", PointStamped, self._point),
                 ("~/box", Detection2DArray, self._boxes),
                 ("~/prior_mask", Image, self._prior_mask),
                 ("~/text", String, self._text),
-                ("image_mouse_left", Point, self._mouse),
-                ("/clicked_point", PointStamped, self._clicked_point),
             )
         ]
 
@@ -73,18 +72,6 @@ class Inputs:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
 
-    def _subscribe(
-        self, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile, group: Any
-    ) -> Subscription:
-        return self._node.create_subscription(
-            kind,
-            topic,
-            callback,
-            qos,
-            callback_group=group,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-
     def _image(self, msg: Image | CompressedImage) -> None:
         self._on_frame(Frame(msg))
 
@@ -93,9 +80,6 @@ class Inputs:
             if prompt.header.stamp == type(prompt.header.stamp)():
                 prompt.header = msg.header
         self._on_requests([Request(prompt) for prompt in msg.prompts])
-
-    def _point(self, msg: PointStamped) -> None:
-        self._on_requests([Request(from_point(msg))])
 
     def _boxes(self, msg: Detection2DArray) -> None:
         requests = []
@@ -109,14 +93,25 @@ class Inputs:
     def _prior_mask(self, msg: Image) -> None:
         self._on_requests([Request(from_mask(msg))])
 
-    def _mouse(self, msg: Point) -> None:
-        """A click from rqt_image_view, which does not say on which picture."""
-        self._on_requests([Request(from_point(PointStamped(point=msg)))])
-
     def _text(self, msg: String) -> None:
         text = f"~/text {msg.data!r}: text prompts need a text model, and none is loaded"
         self._on_refused(Refused(Status.TEXT_UNAVAILABLE, text))
 
-    def _clicked_point(self, msg: PointStamped) -> None:
-        text = "/clicked_point: 3-D clicks are not available yet; expected pixels on ~/point"
-        self._on_refused(invalid(text))
+
+def subscribe(
+    node: LifecycleNode,
+    kind: Any,
+    topic: str,
+    callback: Callable[[Any], None],
+    qos: QoSProfile,
+    group: Any,
+) -> Subscription:
+    """A subscription whose QoS can be overridden by parameters."""
+    return node.create_subscription(
+        kind,
+        topic,
+        callback,
+        qos,
+        callback_group=group,
+        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+    )

@@ -12,6 +12,8 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from sam_ros.nodes.camera import CameraSource, is_rectified
+from sam_ros.nodes.clicks import Clicks
 from sam_ros.nodes.diagnostics import Diagnostics, Tally
 from sam_ros.nodes.frames import Frames
 from sam_ros.nodes.gate import Gate
@@ -24,6 +26,7 @@ from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.segmentation import Segmentation
 from sam_ros.nodes.services import Services
 from sam_ros.nodes.status import Refused
+from sam_ros.nodes.transforms import Transforms
 
 if TYPE_CHECKING:
     from sam_ros.engine.segmenter import Segmenter
@@ -50,6 +53,8 @@ class SamNode(LifecycleNode):
         )
         self._outputs = Outputs(self, self._tally, self._model)
         self._inputs: Inputs | None = None
+        self._clicks: Clicks | None = None
+        self._transforms: Transforms | None = None
         self._requests = Services(self, self._gate, self._model, self._enable)
         self._diagnostics = Diagnostics(self, self._tally, self._facts)
         self._gate.worker.submit(import_libraries)
@@ -107,21 +112,35 @@ class SamNode(LifecycleNode):
 
     def _activate(self) -> None:
         compressed = self.parameters.image_transport == "compressed"
+        images = self.resolve_topic_name("image")
+        camera = CameraSource(self.resolve_topic_name("camera_info"), is_rectified(images))
         self._inputs = Inputs(
             self,
             compressed,
             self._gate.take_frame,
+            camera.take,
             self._gate.take_requests,
-            lambda refused: self._tally.refused([refused]),
+            self._refuse,
+        )
+        self._transforms = Transforms(self)
+        self._clicks = Clicks(
+            self,
+            self._frames,
+            lambda: self._outputs.shown,
+            camera,
+            self._transforms,
+            self._gate.take_requests,
+            self._refuse,
         )
         self._gate.active = True
         self._hand_over(lambda segmentation: self._outputs.announce(segmentation.objects))
 
     def _deactivate(self) -> None:
         self._gate.active = False
-        if self._inputs is not None:
-            self._inputs.destroy()
-            self._inputs = None
+        for part in (self._inputs, self._clicks, self._transforms):
+            if part is not None:
+                part.destroy()
+        self._inputs = self._clicks = self._transforms = None
         self._forget_frames()
 
     def _clean_up(self) -> None:
@@ -194,6 +213,7 @@ class SamNode(LifecycleNode):
         return {
             "state": state if gate.enabled else f"{state}, disabled",
             "failure": gate.failure,
+            "transforms": self._transforms.problem if self._transforms else "",
             "model": self._model(),
             "device": gate.segmentation.device if gate.segmentation else "",
             "objects": str(len(gate.segmentation.objects)) if gate.segmentation else "0",
@@ -203,6 +223,9 @@ class SamNode(LifecycleNode):
 
     def _model(self) -> str:
         return self.parameters.model
+
+    def _refuse(self, refused: Refused) -> None:
+        self._tally.refused([refused])
 
     def _warn(self, problem: str) -> None:
         self.get_logger().warning(problem, throttle_duration_sec=1.0)

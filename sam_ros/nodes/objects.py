@@ -175,13 +175,14 @@ class Objects:
             Refused: a refinement of an object that is unknown or of a picture of another size.
         """
         if msg.operation == Prompt.REFINE:
-            known = self.get(msg.object_id)
+            known = self.get(msg.object_id) if msg.object_id else self._last()
             if known.size != size:
                 raise invalid(
-                    f"operation: REFINE of {msg.object_id!r}, which was prompted on a picture of "
-                    f"{known.size[1]} x {known.size[0]} px; this one has {size[1]} x {size[0]}"
+                    f"operation: REFINE of {known.object_id!r}, which was prompted on a picture "
+                    f"of {known.size[1]} x {known.size[0]} px; this one has {size[1]} x {size[0]}"
                 )
-            refined = replace(known.refined(prompt, msg.header), persistence=msg.persistence)
+            persistence = msg.persistence if msg.object_id else known.persistence
+            refined = replace(known.refined(prompt, msg.header), persistence=persistence)
             return self._labelled(refined, msg.label, label_score) if msg.label else refined
         known_id = self._objects[msg.object_id].instance_id if msg.object_id in self else None
         number = known_id or self._next_id()
@@ -243,6 +244,12 @@ class Objects:
     def newest(self, object_ids: Collection[str]) -> str | None:
         """Which of these was prompted or chosen last; None when none is remembered."""
         return next((name for name in reversed(self._objects) if name in object_ids), None)
+
+    def _last(self) -> PromptedObject:
+        """The object that was prompted or chosen last, which a nameless refinement is about."""
+        if not self._objects:
+            raise invalid("operation: REFINE without an object_id; expected a known object")
+        return self._objects[self.names[-1]]
 
     def _next_id(self) -> int:
         """A number 1..65535 that no remembered object has."""

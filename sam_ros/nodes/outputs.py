@@ -16,6 +16,7 @@ from sam_ros.engine.overlay import OverlayItem, draw_instances
 from sam_ros.msg import InstanceArray, PromptArray
 from sam_ros.nodes import messages
 from sam_ros.nodes.diagnostics import Tally
+from sam_ros.nodes.frames import Frame
 from sam_ros.nodes.images import to_image
 from sam_ros.nodes.objects import InstanceResult, Objects
 from sam_ros.nodes.scene import Scene
@@ -33,10 +34,14 @@ class Outputs:
         node: publishes them; they are silent while it is not active.
         tally: told of every scene.
         model: asked for the name of the model in use.
+
+    Attributes:
+        shown: the picture of the last scene, as on ~/overlay; None before the first.
     """
 
     def __init__(self, node: LifecycleNode, tally: Tally, model: Callable[[], str]) -> None:
         self._node, self._tally, self._model = node, tally, model
+        self.shown: Frame | None = None
         self._classes: dict[str, int] = {}
         self._prompts: Sequence[Any] | None = None
         self._makers: list[tuple[LifecyclePublisher, Maker]] = [
@@ -60,6 +65,7 @@ class Outputs:
         self._publish_classes(header, objects)
         self._publish_prompts(header, objects)
         if scene:
+            self.shown = scene.frame
             for publisher, maker in self._makers:
                 if publisher.get_subscription_count():
                     publisher.publish(maker(scene))
@@ -67,7 +73,7 @@ class Outputs:
 
     def announce(self, objects: Objects) -> None:
         """Publishes the latched topics, for those who subscribed before the node was active."""
-        self._classes, self._prompts = {}, None
+        self.shown, self._classes, self._prompts = None, {}, None
         self._publish_classes(Header(), objects)
         self._publish_prompts(Header(), objects)
 

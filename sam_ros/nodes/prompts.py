@@ -69,12 +69,12 @@ def to_box(box: npt.NDArray[np.float32]) -> BoundingBox2D:
     return msg
 
 
-def from_point(msg: PointStamped) -> Prompt:
-    """A click in pixels; z is not looked at."""
+def from_point(msg: PointStamped, label: int = FOREGROUND) -> Prompt:
+    """A click in pixels, on the object or on its background; z is not looked at."""
     return Prompt(
         header=msg.header,
         points=[Point2D(x=msg.point.x, y=msg.point.y)],
-        point_labels=[FOREGROUND],
+        point_labels=[label],
     )
 
 

@@ -21,7 +21,7 @@ from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import BoundingBox2D, Detection2DArray, LabelInfo, Point2D
@@ -47,15 +47,21 @@ OUTPUTS = {
 INPUTS = {
     "image": Image,
     "image/compressed": CompressedImage,
+    "camera_info": CameraInfo,
     "image_mouse_left": Point,
+    "image_mouse_right": Point,
+    "sam/overlay_mouse_left": Point,
+    "sam/overlay_mouse_right": Point,
     "clicked_point": PointStamped,
     "sam/prompts": PromptArray,
     "sam/point": PointStamped,
+    "sam/background_point": PointStamped,
+    "sam/normalized_point": PointStamped,
     "sam/box": Detection2DArray,
     "sam/prior_mask": Image,
     "sam/text": String,
 }
-CAMERA = ("image", "image/compressed")
+CAMERA = ("image", "image/compressed", "camera_info")
 SERVICES = {
     "segment": Segment,
     "set_prompts": SetPrompts,

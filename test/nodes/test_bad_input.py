@@ -11,7 +11,6 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PointStamped
 from node_client import boxed, click, codes, scene
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
@@ -257,7 +256,6 @@ def test_removing_and_selecting_what_is_not_there(sam: Any) -> None:
     ("topic", "msg", "text"),
     [
         ("sam/text", String(data="mug"), "text prompts need a text model"),
-        ("clicked_point", PointStamped(), "3-D clicks are not available yet"),
     ],
 )
 def test_what_is_not_there_yet_says_so(sam: Any, topic: str, msg: Any, text: str) -> None:
