@@ -13,7 +13,7 @@ import pytest
 from sam_ros.nodes.processes import free_domain
 
 HERE = Path(__file__).parent
-NEED_ROS = (HERE / "nodes", HERE / "launch", HERE / "test_interfaces.py")
+NEED_ROS = (HERE / "client", HERE / "nodes", HERE / "launch", HERE / "test_interfaces.py")
 
 
 def pytest_configure() -> None:

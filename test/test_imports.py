@@ -1,4 +1,4 @@
-"""Imports run one way, nodes -> engine, geometry -> model, and only nodes may know ROS."""
+"""Imports run one way, nodes -> engine, geometry -> model; only nodes and client know ROS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMERIC = {"numpy", "cv2"}
 # Part of the package -> what it may import besides itself and the standard library.
 ALLOWED = {
     "model": {"torch", "safetensors", "sam_ros.resources"},
-    "engine": {"torch", *NUMERIC, "sam_ros.model"},
+    "engine": {"torch", *NUMERIC, "transformers", "huggingface_hub", "sam_ros.model"},
     "geometry": {"numpy"},
     "models": {"filelock", "pooch", "requests", "tqdm"},
 }
@@ -74,8 +74,8 @@ def test_nodes_reach_the_model_through_the_engine_or_its_builder() -> None:
 
 def test_nothing_below_imports_nodes_or_messages() -> None:
     """The package's own __init__ modules are as clean as its parts."""
-    modules = [path for path in PACKAGE.rglob("*.py") if "nodes" not in path.parts]
-    above = {"rclpy", "sam_ros.nodes", *GENERATED}
+    modules = [path for path in PACKAGE.rglob("*.py") if not {"nodes", "client"} & {*path.parts}]
+    above = {"rclpy", "sam_ros.client", "sam_ros.nodes", *GENERATED}
     assert [m for m in modules for name in imports_of(m) if within(name, above)] == []
 
 
@@ -90,6 +90,19 @@ def test_messages_import_without_torch(name: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_the_client_imports_without_torch() -> None:
+    """A program that asks the node does not load a model's libraries; nodes do not ask."""
+    if find_spec("rclpy") is None:
+        pytest.skip("needs ROS 2: run it by `make test`, which brings it")
+    code = "import sys, sam_ros.client; print('torch' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"
+    nodes = sorted((PACKAGE / "nodes").rglob("*.py"))
+    assert [m for m in nodes for name in imports_of(m) if within(name, {"sam_ros.client"})] == []
 
 
 def test_the_engine_offers_its_names_and_torch_comes_with_the_segmenter_only() -> None:

@@ -1,0 +1,44 @@
+"""The node with the stub segmenter, and a node as a user would write it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")  # before this process joins DDS
+sys.path.insert(0, str(Path(__file__).parents[1] / "nodes"))
+
+
+@pytest.fixture(scope="module")
+def sam(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The tests' own client of an active node with the stub segmenter."""
+    from node_client import NodeClient
+    from node_process import NodeProcess
+
+    node = NodeProcess(ros_domain, tmp_path_factory.mktemp("node") / "output.log")
+    client = NodeClient(ros_domain)
+    try:
+        client.wait_for_node()
+        yield client
+        assert node.process.poll() is None, f"the node died:\n{node.output}"
+    finally:
+        client.close()
+        node.end()
+
+
+@pytest.fixture
+def user(ros_domain: int) -> Iterator[Any]:
+    """A node of a user, not spinning yet."""
+    import rclpy
+
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain)
+    node = rclpy.create_node("user", context=context)
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
