@@ -119,6 +119,18 @@ class Frames:
             f"{self.capacity} images, {seconds(oldest)} to {seconds(newest)}",
         )
 
+    def near(self, stamp: int, slop: float) -> Frame:
+        """The frame whose stamp is nearest, at most ``slop`` seconds away; the latest for 0.
+
+        Raises:
+            Refused: NO_IMAGE or STAMP_NOT_CACHED.
+        """
+        with self._lock:
+            nearest = min(self._frames, key=lambda key: abs(key - stamp), default=stamp)
+        if stamp and abs(nearest - stamp) <= slop * 1e9:
+            return self.find(nearest)
+        return self.find(stamp)
+
 
 def nanoseconds(stamp: Time) -> int:
     """A stamp as one number."""

@@ -69,8 +69,18 @@ class Gate:
 
     def take_requests(self, requests: Sequence[Request]) -> None:
         """Queues the prompts of one message; of too many messages the oldest are given up."""
+        held = self._held(requests)
+        self._post(lambda segmentation: segmentation.on_prompts(held), _stamps(held))
+
+    def take_boxes(self, requests: Sequence[Request], stamp: int) -> None:
+        """Queues a detector's boxes on the picture of a stamp in nanoseconds."""
+        frame = self._frames.get(stamp)
+        self._post(lambda segmentation: segmentation.on_boxes(requests, stamp, frame), [stamp])
+
+    def _post(self, work: Callable[[Segmentation], None], stamps: Sequence[int]) -> None:
+        """Queues work that nobody waits for."""
         try:
-            segmentation = self.open_for(requests)
+            segmentation = self.open_for()
         except Refused as refused:
             self._tally.refused([refused])
             return
@@ -78,7 +88,7 @@ class Gate:
         if len(self._messages) >= MOST_MESSAGES and self._messages.popleft().cancel():
             text = "prompts come faster than they can be answered; the oldest are given up"
             self._tally.refused([Refused(Status.TIMEOUT, text)])
-        future = self._submit(partial(segmentation.on_prompts, self._held(requests)), requests)
+        future = self._submit(partial(work, segmentation), stamps)
         future.add_done_callback(self._log_failure)
         self._messages.append(future)
 
@@ -97,7 +107,7 @@ class Gate:
             raise Refused(Status.TIMEOUT, f"{MOST_CALLS} requests are waiting already")
         try:
             held = self._held(requests)
-            return self._wait(self._submit(partial(work, segmentation, held), requests))
+            return self._wait(self._submit(partial(work, segmentation, held), _stamps(held)))
         finally:
             self._calls.release()
 
@@ -121,8 +131,7 @@ class Gate:
             replace(item, frame=item.frame or self._frames.get(item.stamp)) for item in requests
         ]
 
-    def _submit(self, work: Callable[[], Result], requests: Sequence[Request]) -> Future[Result]:
-        stamps = [request.stamp for request in requests]
+    def _submit(self, work: Callable[[], Result], stamps: Sequence[int]) -> Future[Result]:
         return self.worker.submit(
             work, ready=lambda: all(map(self._frames.reached, stamps)), patience=PATIENCE
         )
@@ -146,3 +155,7 @@ class Gate:
     def _log_failure(self, future: Future[Any]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None:
             self._log_fault(error)
+
+
+def _stamps(requests: Sequence[Request]) -> list[int]:
+    return [request.stamp for request in requests]

@@ -15,7 +15,7 @@ from std_msgs.msg import String
 from vision_msgs.msg import Detection2DArray
 
 from sam_ros.msg import PromptArray, Status
-from sam_ros.nodes.frames import Frame
+from sam_ros.nodes.frames import Frame, nanoseconds
 from sam_ros.nodes.prompts import from_box, from_mask, label_score
 from sam_ros.nodes.requests import Request
 from sam_ros.nodes.status import Refused
@@ -37,6 +37,7 @@ class Inputs:
         on_frame: gets every picture.
         on_camera_info: gets every calibration.
         on_requests: gets the prompts of one message.
+        on_boxes: gets the boxes of one message and their picture's stamp in nanoseconds.
         on_refused: gets what cannot be answered at all.
     """
 
@@ -47,10 +48,12 @@ class Inputs:
         on_frame: Callable[[Frame], None],
         on_camera_info: Callable[[CameraInfo], None],
         on_requests: Callable[[Sequence[Request]], None],
+        on_boxes: Callable[[Sequence[Request], int], None],
         on_refused: Callable[[Refused], None],
     ) -> None:
         self._node, self._on_frame = node, on_frame
-        self._on_requests, self._on_refused = on_requests, on_refused
+        self._on_requests, self._on_boxes = on_requests, on_boxes
+        self._on_refused = on_refused
         kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
         pictures, prompts = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
         self._subscriptions: list[Subscription] = [
@@ -82,13 +85,11 @@ class Inputs:
         self._on_requests([Request(prompt) for prompt in msg.prompts])
 
     def _boxes(self, msg: Detection2DArray) -> None:
-        requests = []
-        for detection in msg.detections:
-            prompt = from_box(detection)
-            if prompt.header.stamp == type(prompt.header.stamp)():
-                prompt.header = msg.header
-            requests.append(Request(prompt, label_score(detection)))
-        self._on_requests(requests)
+        """All boxes are of one picture: that of the array, else of its first box."""
+        headers = [msg.header, *(item.header for item in msg.detections[:1])]
+        stamp = next(filter(None, (nanoseconds(header.stamp) for header in headers)), 0)
+        boxes = [Request(from_box(item), label_score(item)) for item in msg.detections]
+        self._on_boxes(boxes, stamp)
 
     def _prior_mask(self, msg: Image) -> None:
         self._on_requests([Request(from_mask(msg))])

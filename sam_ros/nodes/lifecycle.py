@@ -18,6 +18,7 @@ from sam_ros.nodes.diagnostics import Diagnostics, Tally
 from sam_ros.nodes.frames import Frames
 from sam_ros.nodes.gate import Gate
 from sam_ros.nodes.inputs import Inputs
+from sam_ros.nodes.labels import read_labels
 from sam_ros.nodes.loading import import_libraries, load_segmenter, release_memory
 from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.outputs import Outputs
@@ -101,12 +102,13 @@ class SamNode(LifecycleNode):
         self._tally.reset()
         self._frames.capacity = parameters.embedding_cache_size
         try:
+            labels = read_labels(parameters.labels_file)
             segmenter = self._gate.worker.submit(lambda: self._load(parameters)).result()
         except Exception as error:
             self._gate.failure = str(error) or type(error).__name__
             raise
         self._gate.segmentation = Segmentation(
-            segmenter, self._frames, self._publish, self._tally, parameters
+            segmenter, self._frames, self._publish, self._tally, parameters, labels
         )
         self.get_logger().info(f"{parameters.model} is loaded on {self._gate.segmentation.device}")
 
@@ -120,6 +122,7 @@ class SamNode(LifecycleNode):
             self._gate.take_frame,
             camera.take,
             self._gate.take_requests,
+            self._gate.take_boxes,
             self._refuse,
         )
         self._transforms = Transforms(self)

@@ -113,13 +113,16 @@ def label_info(header: Header, classes: Mapping[int, str], threshold: float = 0.
 
 
 def to_detections(header: Header, results: Iterable[InstanceResult]) -> Detection2DArray:
-    """The tight box of each object's chosen mask; lost objects are left out."""
+    """The tight box of each object's chosen mask; lost objects are left out.
+
+    The score is that of the class; of an object without a label, that of its mask.
+    """
     detections = []
     for result in results:
         if chosen := result.chosen:
             kind = ObjectHypothesisWithPose()
             kind.hypothesis.class_id = result.label or UNNAMED
-            kind.hypothesis.score = float(chosen.score)
+            kind.hypothesis.score = float(result.label_score if result.label else chosen.score)
             box = to_box(chosen.box)
             detections.append(
                 Detection2D(header=header, results=[kind], bbox=box, id=result.object_id)

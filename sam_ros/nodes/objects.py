@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,10 +12,10 @@ from std_msgs.msg import Header
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Instance, Prompt
+from sam_ros.nodes.labels import LAST_CLASS_ID
 from sam_ros.nodes.status import invalid
 
 LAST_INSTANCE_ID = 65535
-LAST_CLASS_ID = 255
 UNNAMED = "object"  # the class of what has no label
 NOTHING = Hypotheses((), False)
 
@@ -127,16 +127,18 @@ class Objects:
 
     Args:
         capacity: objects remembered, and prompts of one request.
+        labels: number to name of the classes known beforehand.
 
     Attributes:
         classes: label to its value in ~/label_mask, 1..255; a number once given stays.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, labels: Mapping[int, str] | None = None) -> None:
         self.capacity = capacity
         self._objects: dict[str, PromptedObject] = {}  # the most recently prompted last
         self._last_id = 0
-        self.classes: dict[str, int] = {}
+        self._named = {str(number): name for number, name in (labels or {}).items()}
+        self.classes: dict[str, int] = {name: int(key) for key, name in self._named.items()}
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -260,8 +262,12 @@ class Objects:
                 return self._last_id
 
     def _labelled(self, item: PromptedObject, label: str, score: float) -> PromptedObject:
-        """The object with a label and its number; the names after the 255th share that number."""
-        number = min(len(self.classes) + 1, LAST_CLASS_ID)
+        """The object with a label and its number; the names after the 255th share that number.
+
+        A detector that sends numbers means those of the labels file.
+        """
+        label = self._named.get(label, label)
+        number = min(max(self.classes.values(), default=0) + 1, LAST_CLASS_ID)
         class_id = self.classes.setdefault(label or UNNAMED, number)
         return replace(item, label=label, label_score=score if label else 0.0, class_id=class_id)
 

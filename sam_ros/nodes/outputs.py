@@ -42,7 +42,7 @@ class Outputs:
     def __init__(self, node: LifecycleNode, tally: Tally, model: Callable[[], str]) -> None:
         self._node, self._tally, self._model = node, tally, model
         self.shown: Frame | None = None
-        self._classes: dict[str, int] = {}
+        self._classes: dict[str, int] | None = None
         self._prompts: Sequence[Any] | None = None
         self._makers: list[tuple[LifecyclePublisher, Maker]] = [
             (self._create(kind, f"~/{name}"), maker)
@@ -73,7 +73,7 @@ class Outputs:
 
     def announce(self, objects: Objects) -> None:
         """Publishes the latched topics, for those who subscribed before the node was active."""
-        self.shown, self._classes, self._prompts = None, {}, None
+        self.shown = self._classes = self._prompts = None
         self._publish_classes(Header(), objects)
         self._publish_prompts(Header(), objects)
 

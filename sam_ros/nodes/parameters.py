@@ -121,6 +121,19 @@ class Parameters:
         high=10_000,
         live=True,
     )
+    labels_file: str = _declare(
+        "",
+        "File with the classes of ~/label_mask: YAML, number: name, or one name on each line, "
+        "counted from 1. Other labels get the numbers behind. Empty: numbers in order of arrival.",
+    )
+    sync_slop: float = _declare(
+        0.02,
+        "Most time between stamps that belong together: of a detector's box and of its picture, "
+        "of a depth picture and of its colour picture [s].",
+        low=0,
+        high=1,
+        live=True,
+    )
     request_timeout: float = _declare(
         10.0,
         "Longest time that a service call waits for its answer [s].",

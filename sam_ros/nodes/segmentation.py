@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sensor_msgs.msg import Image
@@ -35,6 +35,7 @@ class Segmentation:
             when only the objects have changed.
         tally: counts what happened.
         parameters: as they are now.
+        labels: number to name of the classes known beforehand.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class Segmentation:
         publish: Callable[[Scene | None, Objects], None],
         tally: Tally,
         parameters: Parameters,
+        labels: Mapping[int, str],
     ) -> None:
-        self.objects = Objects(parameters.max_objects)
+        self.objects = Objects(parameters.max_objects, labels)
         self._segmenter, self._frames, self._publish = segmenter, frames, publish
         self._tally, self._parameters = tally, parameters
         self._embeddings = EmbeddingCache(parameters.embedding_cache_size)
@@ -94,9 +96,24 @@ class Segmentation:
             except Refused as refused:
                 self._tally.refused([refused] * len(group))
                 continue
-            proposals = propose(group, frame, self.objects)
-            self._tally.refused([item for item in proposals if isinstance(item, Refused)])
-            self._accept(frame, _accepted(proposals))
+            self._accept(frame, self._proposed(group, frame))
+
+    def on_boxes(self, requests: Sequence[Request], stamp: int, frame: Frame | None) -> None:
+        """Answers a detector's boxes; publishes also when it saw nothing, for each of its frames.
+
+        Args:
+            requests: one per box; their stamps are not looked at.
+            stamp: of the picture in nanoseconds, 0 for the latest; may be off by sync_slop.
+            frame: the picture, if one of just this stamp was there when the boxes came.
+        """
+        try:
+            frame = self._check(frame or self._frames.near(stamp, self._parameters.sync_slop))
+        except Refused as refused:
+            self._tally.refused([refused] * max(1, len(requests)))
+            return
+        for request in requests:
+            request.msg.header = frame.header
+        self._accept(frame, self._proposed(requests, frame), always=True)
 
     def set_prompts(self, requests: Sequence[Request], replace_all: bool) -> list[str]:
         """Remembers objects and publishes what is found of them.
@@ -166,9 +183,17 @@ class Segmentation:
         if unknown:
             raise invalid(f"object_ids: {unknown}; expected names of known objects")
 
-    def _accept(self, frame: Frame, accepted: Sequence[PromptedObject]) -> None:
+    def _proposed(self, requests: Sequence[Request], frame: Frame) -> list[PromptedObject]:
+        """The objects of a message from a topic; what is wrong with the others is told."""
+        proposals = propose(requests, frame, self.objects)
+        self._tally.refused([item for item in proposals if isinstance(item, Refused)])
+        return _accepted(proposals)
+
+    def _accept(
+        self, frame: Frame, accepted: Sequence[PromptedObject], always: bool = False
+    ) -> None:
         """Remembers objects and shows them with the sticky ones that were there before."""
-        if accepted:
+        if accepted or always:
             self.objects.remember(accepted)
             names = {item.object_id for item in accepted}
             others = [item for item in self.objects.sticky if item.object_id not in names]

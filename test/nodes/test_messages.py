@@ -150,12 +150,13 @@ def test_the_target_is_black_and_white() -> None:
 
 
 def test_detections_leave_lost_objects_out() -> None:
-    """One detection per mask, with identity, class and score of the chosen hypothesis."""
+    """One per mask, with identity, class and its score; without a class the mask's score."""
     msg = messages.to_detections(HEADER, RESULTS)
     assert msg.header == HEADER
     told = [(item.id, item.results[0].hypothesis.class_id) for item in msg.detections]
     assert told == [("object_300", "handle"), ("object_2", "mug"), ("object_9", "object")]
-    assert msg.detections[2].results[0].hypothesis.score == pytest.approx(0.75)
+    scores = [item.results[0].hypothesis.score for item in msg.detections]
+    assert scores == pytest.approx([0.5, 0.5, 0.75])
     assert all(item.header == HEADER for item in msg.detections)
 
 
