@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam_ros.model.layers import FeedForward, neck
+from sam_ros.model.relative_attention import relative_attention
 from sam_ros.model.windows import merge, partition
 
 _LayerNorm = partial(nn.LayerNorm, eps=1e-6)
@@ -81,21 +82,14 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, num_heads: int, grid: int, windowed: bool) -> None:
         super().__init__()
-        self.window_size = grid if windowed else None
         self.norm1 = _LayerNorm(dim)
-        self.attn = Attention(dim, num_heads, grid)
+        self.attn = Attention(dim, num_heads, grid, windowed)
         self.norm2 = _LayerNorm(dim)
         self.mlp = FeedForward(dim, 4 * dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self._attend(self.norm1(x))
+        x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
-
-    def _attend(self, x: Tensor) -> Tensor:
-        _, h, w, _ = x.shape
-        windows = partition(x, self.window_size) if self.window_size else x
-        attended = self.attn(windows)
-        return merge(attended, (h, w)) if self.window_size else attended
 
 
 class Attention(nn.Module):
@@ -103,11 +97,16 @@ class Attention(nn.Module):
 
     The bias of a pair of cells is the query's product with one vector for their vertical and one
     for their horizontal distance (MViTv2, 2112.01526, section 4.1).
+
+    Args:
+        grid: side of the square that attention spans, patches.
+        windowed: whether the image is cut into windows of that side.
     """
 
-    def __init__(self, dim: int, num_heads: int, grid: int) -> None:
+    def __init__(self, dim: int, num_heads: int, grid: int, windowed: bool = False) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.window_size = grid if windowed else None
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
         distances = 2 * grid - 1
@@ -115,19 +114,20 @@ class Attention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(distances, dim // num_heads))
 
     def forward(self, x: Tensor) -> Tensor:
-        b, h, w, c = x.shape
-        qkv = self.qkv(x).reshape(b, h * w, 3, self.num_heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, h * w, d) each
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=self._position_bias(q, h, w))
-        return self.proj(x.transpose(1, 2).reshape(b, h, w, c))
+        if self.window_size is None:
+            return self.proj(self._attend(self.qkv(x)))
+        # Windows beyond the image hold zeros, whose projection is the bias: nothing to compute.
+        qkv = partition(F.linear(x, self.qkv.weight), self.window_size) + self.qkv.bias
+        _, h, w, _ = x.shape
+        return self.proj(merge(self._attend(qkv), (h, w)))
 
-    def _position_bias(self, q: Tensor, h: int, w: int) -> Tensor:
-        b, heads, length, d = q.shape
-        q = q.reshape(b, heads, h, w, d)
-        bias_h = torch.einsum("bnhwd,hkd->bnhwk", q, _by_distance(self.rel_pos_h, h))
-        bias_w = torch.einsum("bnhwd,wkd->bnhwk", q, _by_distance(self.rel_pos_w, w))
-        bias = bias_h.unsqueeze(-1) + bias_w.unsqueeze(-2)  # (B, heads, h, w, h, w)
-        return bias.reshape(b, heads, length, length)
+    def _attend(self, qkv: Tensor) -> Tensor:
+        b, h, w, c = qkv.shape
+        qkv = qkv.reshape(b, h * w, 3, self.num_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, h * w, d) each
+        rows, columns = _by_distance(self.rel_pos_h, h), _by_distance(self.rel_pos_w, w)
+        x = relative_attention(q, k, v, rows, columns)
+        return x.transpose(1, 2).reshape(b, h, w, c // 3)
 
 
 def _by_distance(table: Tensor, size: int) -> Tensor:

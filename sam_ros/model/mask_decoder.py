@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sam_ros.model.layers import MLP, LayerNorm2d
 from sam_ros.model.transformer import TwoWayTransformer
@@ -13,7 +14,7 @@ class MaskDecoder(nn.Module):
     """Predicts one unambiguous mask and several hypotheses of an ambiguous prompt.
 
     SAM, section 3 and appendix A. A subclass may override :meth:`image_tokens` and
-    :meth:`upscale`, the two places where the image embedding is read.
+    :meth:`read_masks`, the two places where the image embedding is read.
 
     Args:
         dim: width of the transformer; the masks are read from ``dim // 8`` channels.
@@ -68,25 +69,32 @@ class MaskDecoder(nn.Module):
         Returns:
             Mask logits (B, M, 4h, 4w) and the predicted IoU of each mask (B, M).
         """
-        masks, iou = self.predict_masks(
-            image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
-        )
         chosen = slice(1, None) if multimask_output else slice(0, 1)
-        return masks[:, chosen], iou[:, chosen]
+        return self._predict(
+            image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, chosen
+        )
 
     def predict_masks(
         self, image_embeddings: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Predict with every mask token: the single mask first, then the hypotheses."""
+        return self._predict(image_embeddings, image_pe, sparse, dense, slice(None))
+
+    def _predict(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse: Tensor,
+        dense: Tensor,
+        chosen: slice,
+    ) -> tuple[Tensor, Tensor]:
         tokens = self.output_tokens(sparse)
         image = self.image_tokens(image_embeddings, dense)
         tokens, image_seen = self.transformer(image, image_pe, tokens)
-        src = image_seen.transpose(1, 2).reshape(image.shape)  # (B, h * w, C) -> (B, C, h, w)
-
-        features = self.upscale(src, image_embeddings, dense)
-        kernels = self.mask_kernels(tokens[:, 1 : 1 + self.num_mask_tokens])
-        masks = torch.einsum("bmc,bchw->bmhw", kernels, features)
-        return masks, self.iou_prediction_head(tokens[:, 0])
+        src = image_seen.unflatten(1, image.shape[2:])  # (B, h, w, C)
+        kernels = self.mask_kernels(tokens[:, 1 : 1 + self.num_mask_tokens], chosen)
+        masks = self.read_masks(src, kernels, image_embeddings, dense)
+        return masks, self.iou_prediction_head(tokens[:, 0])[:, chosen]
 
     def output_tokens(self, sparse: Tensor) -> Tensor:
         """Put the learned output tokens before the prompt's: quality, masks, prompt (B, T', C)."""
@@ -94,23 +102,46 @@ class MaskDecoder(nn.Module):
         return torch.cat([output.expand(len(sparse), -1, -1), sparse], dim=1)
 
     def image_tokens(self, image_embeddings: Tensor, dense: Tensor) -> Tensor:
-        """The image that enters the transformer, (B, C, h, w)."""
-        return image_embeddings + dense
+        """The image that enters the transformer, (B, C, h, w) or (1, C, h, w) for all prompts."""
+        # Without mask prompts the prompt encoder repeats one embedding, and views repeat for free.
+        same_for_all = dense.stride(0) == 0
+        return image_embeddings + (dense[:1] if same_for_all else dense)
 
-    def upscale(self, src: Tensor, image_embeddings: Tensor, dense: Tensor) -> Tensor:
-        """Bring the image to the resolution of the masks.
+    def read_masks(
+        self, src: Tensor, kernels: Tensor, image_embeddings: Tensor, dense: Tensor
+    ) -> Tensor:
+        """Bring the image to the resolution of the masks and read them from it.
 
         Args:
-            src: (B, C, h, w) image after the transformer.
+            src: (B, h, w, C) image after the transformer.
+            kernels: (B, M, C // 8) weights of each mask.
             image_embeddings: (1 or B, C', h, w) as given to :meth:`forward`; unused here.
             dense: (B, C'', h, w) dense prompt embeddings as given to :meth:`forward`; unused here.
 
         Returns:
-            (B, C // 8, 4h, 4w).
+            Logits (B, M, 4h, 4w).
         """
-        return self.output_upscaling(src)
+        to8, norm, act, to4, last_act = self.output_upscaling
+        x = _spread(src, to8)  # (B, h, w, 2, 2, C // 4)
+        x = act(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
+        x = last_act(_spread(x, to4))  # (B, h, w, 2, 2, 2, 2, C // 8)
+        masks = kernels @ x.flatten(1, -2).transpose(1, 2)
+        masks = masks.unflatten(2, x.shape[1:-1]).permute(0, 1, 2, 4, 6, 3, 5, 7)
+        return masks.flatten(5).flatten(2, 4)  # (B, M, h, 2, 2, w, 2, 2) -> (B, M, 4h, 4w)
 
-    def mask_kernels(self, mask_tokens: Tensor) -> Tensor:
-        """Turn mask tokens (B, M, C) into the weights that read the masks, (B, M, C // 8)."""
-        heads = zip(self.output_hypernetworks_mlps, mask_tokens.unbind(1))
+    def mask_kernels(self, mask_tokens: Tensor, chosen: slice) -> Tensor:
+        """The weights that read the chosen masks, (B, M, C // 8), from all mask tokens."""
+        heads = zip(self.output_hypernetworks_mlps[chosen], mask_tokens[:, chosen].unbind(1))
         return torch.stack([head(token) for head, token in heads], dim=1)
+
+
+def _spread(x: Tensor, double: nn.ConvTranspose2d) -> Tensor:
+    """Each cell (..., C) as the four that replace it, (..., 2, 2, C').
+
+    The transposed convolution without its going back and forth between layouts: the cells do not
+    overlap, so it is a linear layer.
+    """
+    weight = double.weight.permute(2, 3, 1, 0)  # (2, 2, C', C)
+    assert double.bias is not None
+    x = F.linear(x, weight.flatten(0, 2), double.bias.repeat(4))
+    return x.unflatten(-1, weight.shape[:3])

@@ -6,6 +6,7 @@ every pixel is told how much it resembles the pixels that the prompt vouches for
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,14 +41,16 @@ class TinyMaskDecoder(MaskDecoder):
         pooled = weights.unflatten(1, (WEIGHTS, -1)).sum(2)  # stride 4 to stride 16
         return coarse + drawn + self.coarse_affinity(affinity(coarse, pooled))
 
-    def upscale(self, src: Tensor, image_embeddings: Tensor, dense: Tensor) -> Tensor:
-        """Up-sample with the high-resolution features, (B, C // 8, 4h, 4w)."""
+    def read_masks(
+        self, src: Tensor, kernels: Tensor, image_embeddings: Tensor, dense: Tensor
+    ) -> Tensor:
+        """Up-sample with the high-resolution features and read the masks, (B, M, 4h, 4w)."""
         _, stride8, stride4 = self.channels.unfold(image_embeddings)
         weights = F.pixel_shuffle(self._split(dense)[1], 4)
-        to8, norm, act, to4, _ = self.output_upscaling
-        x = act(norm(to8(src) + stride8))
+        to8, norm, act, to4, last_act = self.output_upscaling
+        x = act(norm(to8(src.permute(0, 3, 1, 2)) + stride8))
         x = to4(x) + stride4 + self.fine_affinity(affinity(stride4, weights))
-        return F.gelu(x)
+        return torch.einsum("bmc,bchw->bmhw", kernels, last_act(x))
 
     def _split(self, dense: Tensor) -> tuple[Tensor, Tensor]:
         return dense[:, : self.channels.coarse], dense[:, self.channels.coarse :]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sam_ros.model.mask_decoder import MaskDecoder
-from sam_ros.model.transformer import Attention, TwoWayTransformer
+from sam_ros.model.transformer import Attention, ImageToToken, TokenToImage, TwoWayTransformer
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_single_and_multiple_masks(decoder: MaskDecoder) -> None:
     several, several_iou = decoder(**given, multimask_output=True)
     assert every.shape == (2, 4, 20, 28)
     assert every_iou.shape == (2, 4)
-    assert torch.equal(torch.cat([single, several], 1), every)
+    assert torch.allclose(torch.cat([single, several], 1), every, atol=1e-5)
     assert torch.equal(torch.cat([single_iou, several_iou], 1), every_iou)
     assert (every[:, 1:] - every[:, :-1]).abs().amax((2, 3)).min() > 1e-3
 
@@ -62,18 +62,41 @@ def test_an_image_for_each_prompt(decoder: MaskDecoder) -> None:
     assert torch.allclose(masks, torch.cat([first[:1], second[1:]]), atol=1e-5)
 
 
-def test_features_join_the_upscaling() -> None:
-    """A decoder that overrides ``upscale`` sees the embedding as it was handed in."""
-    seen: list[Tensor] = []
+def test_one_dense_embedding_for_all(decoder: MaskDecoder) -> None:
+    """A dense embedding that is a repeated view, as without mask prompts, is as good as a copy."""
+    given = _inputs(3)
+    repeated = given["dense_prompt_embeddings"][:1].expand(3, -1, -1, -1)
+    shared, iou = decoder(**{**given, "dense_prompt_embeddings": repeated}, multimask_output=True)
+    copied = decoder(
+        **{**given, "dense_prompt_embeddings": repeated.clone()}, multimask_output=True
+    )
+    assert torch.allclose(shared, copied[0], atol=1e-5)
+    assert torch.allclose(iou, copied[1], atol=1e-5)
 
-    class Fine(MaskDecoder):
-        def upscale(self, src: Tensor, image_embeddings: Tensor, dense: Tensor) -> Tensor:
-            seen.append(image_embeddings)
-            return super().upscale(src, image_embeddings, dense)
 
-    given = _inputs(2)
-    Fine(32, TwoWayTransformer(1, 32, 4, 64))(**given, multimask_output=False)
-    assert seen[0] is given["image_embeddings"]
+def test_masks_are_read_as_in_the_paper(decoder: MaskDecoder) -> None:
+    """Reading equals the transposed convolutions and the product, written plainly."""
+    random = torch.Generator().manual_seed(2)
+    src = torch.randn(2, 5, 7, 32, generator=random)
+    kernels = torch.randn(2, 3, 4, generator=random)
+    features = decoder.output_upscaling(src.permute(0, 3, 1, 2))
+    expected = torch.einsum("bmc,bchw->bmhw", kernels, features)
+    nothing = torch.empty(0)
+    masks = decoder.read_masks(src, kernels, nothing, nothing)
+    assert torch.allclose(masks, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_attention_without_projecting_the_image(shared: bool) -> None:
+    """Both cross attentions equal plain attention of the same weights."""
+    torch.manual_seed(0)
+    image, placed = torch.randn(2, 1 if shared else 3, 35, 32)
+    tokens, values = torch.randn(2, 3, 5, 32)
+    reading, telling = TokenToImage(32, 4, 2), ImageToToken(32, 4, 2)
+    read = Attention.forward(reading, tokens, placed.expand(3, -1, -1), image.expand(3, -1, -1))
+    told = Attention.forward(telling, placed.expand(3, -1, -1), tokens, values)
+    assert torch.allclose(reading(tokens, placed, image), read, atol=1e-5)
+    assert torch.allclose(telling(image, placed, tokens, values), image + told, atol=1e-5)
 
 
 def test_heads_divide_the_width() -> None:
