@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from sam_ros.nodes.processes import free_domain
+from sam_ros.nodes.processes import free_domain, local_environment
 
 HERE = Path(__file__).parent
 NEED_ROS = (HERE / "client", HERE / "nodes", HERE / "launch", HERE / "test_interfaces.py")
 
 
 def pytest_configure() -> None:
-    """Undo what a shell does to jobs in the background: they and their children ignore Ctrl-C."""
+    """Keep ROS to this machine, and let Ctrl-C reach the children of a job in the background."""
+    os.environ.update(local_environment())  # before any process joins DDS
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -45,9 +46,4 @@ def ros_domain() -> Iterator[int]:
     domain = free_domain()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_DOMAIN_ID", str(domain))
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        patch.setenv(
-            "FASTDDS_BUILTIN_TRANSPORTS",
-            os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA"),
-        )
         yield domain

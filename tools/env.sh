@@ -23,7 +23,7 @@ if [ "${VIRTUAL_ENV:-}" != "$_venv" ]; then
   # Fast DDS loses most camera images between processes over its default shared memory: it is smaller than an image.
   export FASTDDS_BUILTIN_TRANSPORTS="${FASTDDS_BUILTIN_TRANSPORTS:-LARGE_DATA}"
   if [ "${_name#ros-}" = "$_name" ]; then   # ROS 2 from wheels: the environment is its prefix
-    export AMENT_PREFIX_PATH="$_venv" CMAKE_PREFIX_PATH="$_venv"
+    export ROS_DISTRO="$_name" AMENT_PREFIX_PATH="$_venv" CMAKE_PREFIX_PATH="$_venv"
     LD_LIBRARY_PATH=$_venv/lib:$(printf '%s:' "$_venv"/lib/python3.*/site-packages/ros_*.libs)${LD_LIBRARY_PATH:-}
     export LD_LIBRARY_PATH="${LD_LIBRARY_PATH%:}"
     export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1   # says that the library path is set: no second start of each program

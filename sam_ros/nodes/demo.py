@@ -18,11 +18,11 @@ from sam_ros.engine.overlay import Picture
 from sam_ros.engine.panel import panel, sheet
 from sam_ros.nodes.demo_client import Answer, DemoClient, DemoError
 from sam_ros.nodes.images import decode
-from sam_ros.nodes.processes import Processes, free_domain
+from sam_ros.nodes.processes import Processes, local_environment
 from sam_ros.nodes.samples import Question, default_folder, read_questions
 
 COLUMNS = f"{'picture':<14} {'prompt':<34} rank  score   IoU stab.   area  asked through"
-RATE = 10.0
+RATE = 2.0  # Hz; the node remembers 16 frames, which a slow machine needs seconds for
 PAGE_WIDTH = 2480
 PATIENCE = 60.0  # seconds for an answer: a large model on a busy processor takes long
 
@@ -54,11 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace, interrupted: threading.Event) -> Path:
     folder = options.samples or default_folder()
     questions = read_questions(folder)
-    environment = {
-        "ROS_DOMAIN_ID": str(free_domain()),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "FASTDDS_BUILTIN_TRANSPORTS": os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA"),
-    }
+    environment = local_environment()
     os.environ.update(environment)
     with Processes(options.out / "logs", environment) as processes:
         _start(processes, options, next(iter(questions)))
@@ -93,8 +89,7 @@ def _ask_all(
         rgb = decode(client.show(str(picture)))
         clicks = [item for item in items if item.prompt.box is None]
         boxes = [item for item in items if item.prompt.box is not None]
-        answers = client.ask_service(clicks) if clicks else []
-        answers += client.ask_topic(boxes) if boxes else []
+        answers = [*client.ask_service(clicks), *client.ask_topic(boxes)]
         large = [_draw(rgb, answer, options.model, 320) for answer in answers]
         _save(options.out / f"{picture.stem}.png", sheet(large))
         panels += [_draw(rgb, answer, options.model, 200) for answer in answers]

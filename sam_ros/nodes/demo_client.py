@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from sam_ros.engine import rle
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
-from sam_ros.msg import Instance, InstanceArray, MaskHypothesis, Prompt, PromptArray, Status
+from sam_ros.msg import Instance, InstanceArray, MaskHypothesis, PromptArray, Status
 from sam_ros.nodes.prompts import to_message
 from sam_ros.nodes.samples import Question
-from sam_ros.srv import RemoveObjects, Segment
+from sam_ros.srv import Segment
 
 ACTIVE, UNCONFIGURED = State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_UNCONFIGURED
 TRIES = 5  # sensors are heard best effort: a frame may get lost on the way to the node
@@ -65,14 +67,15 @@ class DemoClient:
         self._node = rclpy.create_node("sam_demo", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._frame: Image | None = None
+        self._frame: Image | None = None  # the newest
+        self._known: Image | None = None  # one that the node has
         self._found: dict[str, Instance] = {}
+        self._found_on = Header()
         self._node.create_subscription(Image, "image", self._keep_frame, qos_profile_sensor_data)
         self._node.create_subscription(InstanceArray, "sam/instances", self._keep_instances, 10)
         self._prompts = self._node.create_publisher(PromptArray, "sam/prompts", 10)
         self._state: Any = self._node.create_client(GetState, "sam/get_state")
         self._segment: Any = self._node.create_client(Segment, "sam/segment")
-        self._remove: Any = self._node.create_client(RemoveObjects, "sam/remove_objects")
         self._source: Any = self._node.create_client(SetParameters, "image_source/set_parameters")
 
     def close(self) -> None:
@@ -83,7 +86,7 @@ class DemoClient:
 
     def wait_until_active(self) -> None:
         """Waits for both nodes to be there and for ``sam`` to have loaded its model."""
-        clients = (self._source, self._state, self._segment, self._remove)
+        clients = (self._source, self._state, self._segment)
         self._wait(lambda: all(item.service_is_ready() for item in clients), "the nodes", STARTUP)
         deadline = time.monotonic() + STARTUP
         idle = 0  # looks in a row at a node that is not even trying
@@ -101,11 +104,10 @@ class DemoClient:
         if not result.successful:
             raise DemoError(f"image_source refuses the picture: {result.reason}")
         switched = _nanoseconds(self._node.get_clock().now().to_msg())
-        self._frame = None
+        self._known = None
 
         def fresh() -> bool:
-            frame = self._frame
-            return frame is not None and _nanoseconds(frame.header.stamp) > switched
+            return self._frame is not None and _nanoseconds(self._frame.header.stamp) > switched
 
         self._wait(fresh, f"a frame of {path}", REPLY)
         assert self._frame is not None
@@ -113,8 +115,10 @@ class DemoClient:
 
     def ask_service(self, questions: Sequence[Question]) -> list[Answer]:
         """All questions about the picture on show in one call of ~/segment."""
-        for _ in range(TRIES):
-            frame = self._next_frame()
+        if not questions:
+            return []
+        for attempt in range(TRIES):
+            frame = self._next_frame() if attempt or self._frame is None else self._frame
             prompts = [to_message(item.prompt, frame.header) for item in questions]
             started = time.monotonic()
             reply = self._call(self._segment, Segment.Request(prompts=prompts))
@@ -126,40 +130,37 @@ class DemoClient:
                 raise DemoError(f"~/segment answered {status.code}: {status.message}")
         if reply.result.header != frame.header or len(reply.result.instances) != len(questions):
             raise DemoError("~/segment answered something else than it was asked")
+        self._known = frame
         return [
             Answer(question, to_hypotheses(item), seconds, "~/segment")
             for question, item in zip(questions, reply.result.instances)
         ]
 
     def ask_topic(self, questions: Sequence[Question]) -> list[Answer]:
-        """Publishes the questions on ~/prompts, takes the answers from ~/instances."""
-        names = [f"demo_{index}" for index in range(len(questions))]
-        self._found.clear()
+        """Publishes the questions on ~/prompts, takes the answers from ~/instances.
+
+        Nobody says there that a frame is not known, so one that the service knew is asked about.
+        """
+        if not questions:
+            return []
         for _ in range(TRIES):
+            frame = self._known or self._next_frame()
+            self._known, self._found = None, {}
             started = time.monotonic()
-            self._prompts.publish(self._sticky(names, questions, self._next_frame()))
-            if self._spin_until(lambda: all(name in self._found for name in names), REPLY / TRIES):
+            self._prompts.publish(_prompt_array(questions, frame))
+            if self._spin_until(partial(self._has_answered, frame, questions), REPLY / TRIES):
                 break
         else:
             raise DemoError("~/prompts: no answer on ~/instances")
         seconds = time.monotonic() - started
-        reply = self._call(self._remove, RemoveObjects.Request(object_ids=names))
-        if reply.status.code != Status.OK:
-            raise DemoError(f"~/remove_objects answered: {reply.status.message}")
         return [
-            Answer(question, to_hypotheses(self._found[name]), seconds, "~/prompts")
-            for name, question in zip(names, questions)
+            Answer(question, to_hypotheses(self._found[_name(index)]), seconds, "~/prompts")
+            for index, question in enumerate(questions)
         ]
 
-    def _sticky(
-        self, names: Sequence[str], questions: Sequence[Question], frame: Image
-    ) -> PromptArray:
-        array = PromptArray(header=frame.header)
-        for name, question in zip(names, questions):
-            prompt = to_message(question.prompt, frame.header)
-            prompt.object_id, prompt.persistence = name, Prompt.STICKY
-            array.prompts.append(prompt)
-        return array
+    def _has_answered(self, frame: Image, questions: Sequence[Question]) -> bool:
+        named = all(_name(index) in self._found for index in range(len(questions)))
+        return named and self._found_on == frame.header
 
     def _next_frame(self) -> Image:
         self._frame = None
@@ -171,7 +172,8 @@ class DemoClient:
         self._frame = msg
 
     def _keep_instances(self, msg: InstanceArray) -> None:
-        self._found.update({item.object_id: item for item in msg.instances if item.hypotheses})
+        self._found_on = msg.header
+        self._found = {item.object_id: item for item in msg.instances}
 
     def _call(self, client: Any, request: Any) -> Any:
         future = client.call_async(request)
@@ -218,6 +220,19 @@ def _to_hypothesis(msg: MaskHypothesis) -> Hypothesis:
         parent=msg.parent,
         logits=np.zeros((0, 0), np.float32),
     )
+
+
+def _prompt_array(questions: Sequence[Question], frame: Image) -> PromptArray:
+    array = PromptArray(header=frame.header)
+    for index, question in enumerate(questions):
+        prompt = to_message(question.prompt, frame.header)
+        prompt.object_id = _name(index)
+        array.prompts.append(prompt)
+    return array
+
+
+def _name(index: int) -> str:
+    return f"demo_{index}"
 
 
 def _nanoseconds(stamp: Time) -> int:

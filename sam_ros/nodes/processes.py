@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from sam_ros.resources import find_resource
+
 LAST_DOMAIN = 101  # above it, DDS ports meet those that Linux gives out by itself
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -102,6 +104,24 @@ class Processes:
         status = {child.name: child.process.wait() for child in self._children}
         self._children.clear()
         return status
+
+
+def local_environment() -> dict[str, str]:
+    """Variables for processes that shall talk to each other and to nobody else.
+
+    LOCALHOST as the discovery range has rmw_fastrtps replace the transports that were asked for
+    by its default ones, which lose most camera frames; so Fast DDS is told by its own means.
+
+    Raises:
+        RuntimeError: as :func:`free_domain`.
+    """
+    variables = {"ROS_DOMAIN_ID": str(free_domain())}
+    if not os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps").startswith("rmw_fastrtps"):
+        return {**variables, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    version_2 = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    profiles = "FASTRTPS_DEFAULT_PROFILES_FILE" if version_2 else "FASTDDS_DEFAULT_PROFILES_FILE"
+    variables[profiles] = str(find_resource("fastdds_local.xml"))
+    return {**variables, "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT"}
 
 
 def free_domain() -> int:

@@ -31,7 +31,6 @@ class NodeProcess:
         options = [word for item in parameters for word in ("-p", item)]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": path}
-        environment["FASTDDS_BUILTIN_TRANSPORTS"] = "LARGE_DATA"
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sam_ros.nodes.processes import LAST_DOMAIN, Processes, free_domain
+from sam_ros.nodes.processes import LAST_DOMAIN, Processes, free_domain, local_environment
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -123,3 +123,32 @@ def test_a_used_domain_is_not_given_out(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(RuntimeError, match="ROS_DOMAIN_ID"):
             free_domain()
     assert 7410 + 250 * LAST_DOMAIN < 32768
+
+
+JOINED = """
+import os, rclpy
+from pathlib import Path
+rclpy.init()
+node = rclpy.create_node("one")
+files = {line.split()[-1] for line in Path("/proc/self/maps").open() if "/dev/shm/fast" in line}
+print(max(Path(file).stat().st_size for file in files))
+opened = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
+          if os.path.islink(f"/proc/self/fd/{name}")]
+inodes = {name[8:-1] for name in opened if name.startswith("socket:")}
+rows = [line.split() for kind in ("udp", "tcp") for line in Path(f"/proc/net/{kind}").open()]
+print(*(row[1].split(":")[0] for row in rows if row[9] in inodes))
+"""
+LOOPBACK, DISCOVERY = "0100007F", "0100FFEF"  # 127.0.0.1 and 239.255.0.1 as the kernel writes them
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_processes_of_their_own_carry_frames_and_stay_on_this_machine() -> None:
+    """Frames of 640 x 480 fit into the shared memory several times; no socket faces a network."""
+    environment = {**os.environ, **local_environment()}
+    if environment.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") != "rmw_fastrtps_cpp":
+        pytest.skip("about Fast DDS: unset RMW_IMPLEMENTATION")
+    command = [sys.executable, "-c", JOINED]
+    text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    memory, addresses = text.stdout.splitlines()
+    assert int(memory) > 4 * 640 * 480 * 3
+    assert set(addresses.split()) == {LOOPBACK, DISCOVERY}
