@@ -11,7 +11,7 @@ ROS_PREFIXES := $(if $(filter ros-%,$(ENV)),$(AMENT_PREFIX_PATH))
 # The released vision_msgs where ROS has it, else the one of underlay/
 UNDERLAY := $(if $(wildcard $(addsuffix /share/vision_msgs,$(subst :, ,$(ROS_PREFIXES)))),,underlay/vision_msgs)
 INTERFACES := $(wildcard msg/* srv/* action/* underlay/*/* underlay/*/msg/*)
-FILES := $(sort $(shell find sam_ros scripts launch config resource -type f -not -path '*/__pycache__/*'))
+FILES := $(sort $(shell find sam_ros include scripts launch config resource -type f -not -path '*/__pycache__/*'))
 
 .PHONY: help build demo test lint format bench train clean
 help:  ## this list
