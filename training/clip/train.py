@@ -1,0 +1,209 @@
+"""Train `clip_tiny`: `python -m training.clip.train --minutes 45`.
+
+The schedule is a share of the time that is given. `--resume` goes on from the last state and reads
+the pictures anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import CLIPModel, PreTrainedTokenizerFast
+
+from training.clip.captions import Caption, Speaker, fits, make_tokenizer
+from training.clip.crops import GROUND
+from training.clip.pictures import Batch, Pictures
+from training.clip.towers import embed_pictures, embed_texts, make_model, make_processor
+from training.clip.vocabulary import Vocabulary
+from training.train import use_bf16_linears
+
+HOTTEST = math.log(50.0)  # upper bound of the logit scale's logarithm
+COLUMNS = ("step", "seconds", "loss", "top1", "scale")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a run proceeds; shares are of its time."""
+
+    batch: int = 64
+    concepts: int = 64  # names a picture is told apart from, besides the batch's own
+    coloured: int = 24
+    nonsense: int = 6
+    kept: float = 0.4  # of the patches are looked at ...
+    whole_from: float = 0.85  # ... before all of them are
+    learning_rate: float = 1.2e-3
+    weight_decay: float = 0.05
+    warm_up_steps: int = 60
+    average: float = 0.99
+
+    def rate(self, progress: float, step: int) -> float:
+        """Learning rate: linear warm-up, then cosine to one hundredth."""
+        cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        return self.learning_rate * cosine * min(1.0, (step + 1) / self.warm_up_steps)
+
+
+@dataclass
+class State:
+    """Everything that a stopped run needs to go on."""
+
+    model: CLIPModel
+    average: CLIPModel
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+
+    def save(self, path: Path) -> None:
+        """Write the state; the file is complete whenever it exists."""
+        partial = path.with_suffix(".partial")
+        content = {k: getattr(self, k).state_dict() for k in ("model", "average", "optimizer")}
+        torch.save({**content, "step": self.step, "seconds": self.seconds}, partial)
+        partial.rename(path)
+
+    def load(self, path: Path) -> None:
+        """Read a state that :meth:`save` wrote."""
+        content = torch.load(path, weights_only=True)
+        for key in ("model", "average", "optimizer"):
+            getattr(self, key).load_state_dict(content[key])
+        self.step, self.seconds = content["step"], content["seconds"]
+
+
+def new_state(tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int) -> State:
+    """Fresh towers, their average and an optimizer."""
+    torch.manual_seed(seed)
+    model = make_model(tokenizer)
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    free = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": free}]
+    optimizer = torch.optim.AdamW(groups, schedule.learning_rate, (0.9, 0.98), weight_decay=0.0)
+    return State(model, copy.deepcopy(model).requires_grad_(False), optimizer)
+
+
+def speak(batch: Batch, speaker: Speaker, schedule: Schedule) -> list[Caption]:
+    """Captions for a batch: concepts present and absent, kinds, colours, generic, nonsense."""
+    rng, vocabulary = speaker.rng, speaker.vocabulary
+    present = np.unique(batch.labels[batch.labels >= 0])
+    absent = np.setdiff1d(np.arange(len(vocabulary.concepts)), present)
+    others = rng.permutation(absent)[: schedule.concepts]
+    captions = [speaker.of(int(label)) for label in (*present, *others)]
+    captions += [speaker.kind(kind) for kind in vocabulary.kinds]
+    for row in rng.permutation(np.flatnonzero(batch.labels > GROUND))[: schedule.coloured]:
+        right = np.flatnonzero(batch.colours[row])
+        colour = int(rng.choice(right) if len(right) else rng.integers(batch.colours.shape[1]))
+        captions.append(speaker.coloured(int(batch.labels[row]), colour))
+    captions += [speaker.generic(), speaker.generic(), speaker.ground(), speaker.ground()]
+    return captions + [speaker.nonsense() for _ in range(schedule.nonsense)]
+
+
+def contrast(logits: Tensor, weights: Tensor) -> Tensor:
+    """Cross entropy over rows and over columns with several right answers (arXiv 2204.03610).
+
+    Args:
+        logits: (B, N) scaled similarities of pictures and captions.
+        weights: (B, N) how much of a row's probability each caption deserves; 0: wrong.
+    """
+    rows = weights / weights.sum(1, keepdim=True)
+    told = -(rows * logits.log_softmax(1)).sum(1).mean()
+    right = (weights > 0).float()
+    answered = right.sum(0) > 0
+    columns = right[:, answered] / right[:, answered].sum(0)
+    found = -(columns * logits[:, answered].log_softmax(0)).sum(0).mean()
+    return told + 0.5 * found
+
+
+def train_step(
+    state: State, tokenizer: PreTrainedTokenizerFast, batch: Batch, captions: list[Caption],
+    schedule: Schedule, progress: float,
+) -> dict[str, float]:  # fmt: skip
+    """One optimizer step; returns the figures of the log."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = schedule.rate(progress, state.step)
+    kept = schedule.kept if progress < schedule.whole_from else 1.0
+    pictures = embed_pictures(state.model, torch.from_numpy(batch.pixels), kept)
+    texts = embed_texts(state.model, tokenizer, [caption.text for caption in captions])
+    logits = state.model.logit_scale.exp() * pictures @ texts.T
+    weights = torch.from_numpy(fits(captions, batch.labels, batch.colours))
+    loss = contrast(logits, weights)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
+    state.optimizer.step()
+    state.step += 1
+    with torch.no_grad():
+        state.model.logit_scale.clamp_(max=HOTTEST)
+        decay = min(schedule.average, (1 + state.step) / (10 + state.step))
+        averaged = [p.data for p in state.average.parameters()]
+        torch._foreach_lerp_(averaged, [p.data for p in state.model.parameters()], 1 - decay)
+        best = weights.gather(1, logits.argmax(1, keepdim=True)) >= 1
+        named = torch.from_numpy(batch.labels >= 0)
+    top1 = best[named].float().mean().item()
+    return {"loss": loss.item(), "top1": top1, "scale": state.model.logit_scale.exp().item()}
+
+
+def export(state: State, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the averaged towers in float16, their tokenizer and their image processor."""
+    half = copy.deepcopy(state.average).half()
+    half.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    make_processor().save_pretrained(folder)
+
+
+def run(args: argparse.Namespace, schedule: Schedule) -> None:
+    """Train until the time is used up."""
+    vocabulary = Vocabulary.read()
+    tokenizer = make_tokenizer(vocabulary)
+    state = new_state(tokenizer, schedule, args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    saved = args.out / "state.pt"
+    if args.resume and saved.exists():
+        state.load(saved)
+    use_bf16_linears(state.model)
+    pictures = Pictures(args.pictures / "train")
+    rng = np.random.default_rng((args.seed, state.step))
+    speaker = Speaker(vocabulary, rng)
+    budget, last = 60.0 * args.minutes, time.monotonic()
+    saved_at = last
+    with (args.out / "log.csv").open("a", newline="") as file:
+        log = csv.DictWriter(file, COLUMNS)
+        while state.seconds < budget:
+            batch = pictures.batch(schedule.batch, rng)
+            captions = speak(batch, speaker, schedule)
+            progress = state.seconds / budget
+            figures = train_step(state, tokenizer, batch, captions, schedule, progress)
+            now = time.monotonic()
+            state.seconds, last = state.seconds + now - last, now
+            if state.step % 10 == 0:
+                row = {k: round(v, 4) for k, v in figures.items()}
+                log.writerow({"step": state.step, "seconds": round(state.seconds, 1), **row})
+                file.flush()
+                print(state.step, round(state.seconds / 60, 1), row, flush=True)
+            if now - saved_at > 120:
+                state.save(saved)
+                saved_at = now
+    state.save(saved)
+    export(state, tokenizer, args.out / "clip_tiny")
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--pictures", type=Path, default=Path("training/data/clip"))
+    parser.add_argument("--out", type=Path, default=Path("training/data/clip/run"))
+    parser.add_argument("--minutes", type=float, default=45, help="time of the whole run")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on from the last state in --out")
+    cv2.setNumThreads(1)
+    run(parser.parse_args(), Schedule())
+
+
+if __name__ == "__main__":
+    main()
