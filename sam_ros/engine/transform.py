@@ -8,6 +8,7 @@ one addition: the short side of an extreme image is at least one pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ class Transform:
         h, w = (max(1, int(side * scale + 0.5)) for side in self.size)
         return h, w
 
-    def to_input(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def to_input(self, points: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         """Map (..., 2) x, y from the original image to the encoder's input."""
         return (points * self._scale()).astype(np.float32)
 

@@ -1,0 +1,84 @@
+"""The mask decoder on a grid of clicks: quality first, masks only of what is good enough."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sam_ros.engine.embedding import Embedding
+from sam_ros.engine.grid_attention import GridAttention
+from sam_ros.model import Sam
+
+CACHE = 1 << 22  # floats of the image's side at once on a CPU, 16 MB: more fall out of its cache
+
+
+class GridDecoder:
+    """Decodes single clicks on one picture; everything stays on the device.
+
+    Args:
+        sam: the model.
+        embedding: of the picture.
+    """
+
+    def __init__(self, sam: Sam, embedding: Embedding) -> None:
+        self._sam, self._embedding = sam, embedding
+        features = embedding.features
+        self._cells = features.shape[2:]
+        self._pe = sam.prompt_encoder.get_dense_pe()
+        self._together = max(1, CACHE // (self._cells.numel() * sam.prompt_encoder.dim))
+        self._attention: GridAttention | None = None
+        image = sam.mask_decoder.image_tokens(features, self._encode(np.zeros((2, 2)))[1])
+        if len(image) == 1:  # the same for both clicks, and so for all
+            self._attention = GridAttention(sam.mask_decoder.transformer, image, self._pe)
+
+    def __call__(self, points: npt.NDArray[np.float64], threshold: float) -> tuple[Tensor, Tensor]:
+        """The hypotheses of B clicks, three each, whose predicted IoU is above a threshold.
+
+        Args:
+            points: (B, 2) x, y in pixels of the picture.
+            threshold: 0: all hypotheses.
+
+        Returns:
+            Logits (K, h, w) and predicted IoU (K,) as the decoder gives it, in the order of the
+            clicks.
+        """
+        step = self._together if self._pe.device.type == "cpu" else len(points)
+        parts = [
+            self._decode(points[start : start + step], threshold)
+            for start in range(0, len(points), step)
+        ]
+        logits, quality = zip(*parts, strict=True)
+        return torch.cat(logits), torch.cat(quality)
+
+    def _decode(self, points: npt.NDArray[np.float64], threshold: float) -> tuple[Tensor, Tensor]:
+        decoder, features = self._sam.mask_decoder, self._embedding.features
+        sparse, dense = self._encode(points)
+        tokens, image = self._attend(decoder.output_tokens(sparse), dense)
+        quality = decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
+        good = quality > threshold if threshold > 0 else torch.ones_like(quality, dtype=torch.bool)
+        asked = good.any(dim=1).nonzero()[:, 0]
+        dense = dense[: len(asked)] if self._attention else dense[asked]
+        mask_tokens = tokens[asked, 1 : 1 + decoder.num_mask_tokens]
+        kernels = decoder.mask_kernels(mask_tokens, slice(1, None))
+        cells = image[asked].unflatten(1, self._cells)
+        masks = decoder.read_masks(cells, kernels, features, dense)
+        return masks[good[asked]], quality[good]
+
+    def _attend(self, tokens: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
+        """The output tokens, and the image (B, N, C), after the transformer."""
+        decoder = self._sam.mask_decoder
+        if self._attention is not None:
+            return self._attention(tokens, wanted=1 + decoder.num_mask_tokens)
+        image = decoder.image_tokens(self._embedding.features, dense)
+        return decoder.transformer(image, self._pe, tokens)
+
+    def _encode(self, points: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+        """Sparse and dense embeddings of one click each."""
+        encoder = self._sam.prompt_encoder
+        device = self._pe.device
+        coords = self._embedding.transform.to_input(points)[:, None]
+        labels = torch.ones(len(points), 1, dtype=torch.int32, device=device)
+        clicks = torch.from_numpy(coords).to(device), labels
+        return encoder(points=clicks, boxes=None, masks=None)
