@@ -29,7 +29,7 @@ def encode(mask: npt.NDArray[np.bool_]) -> Counts:
         raise ValueError(f"mask: {mask.dtype} of shape {mask.shape}; expected bool of (H, W)")
     if not mask.size:
         return np.zeros(0, np.uint32)
-    # cv2 turns the columns into rows in blocks, nine times faster than a strided copy
+    # cv2 turns columns into rows in blocks, nine times faster than a strided copy
     pixels = cv2.transpose(np.ascontiguousarray(mask).view(np.uint8)).ravel()
     changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
     start = (0, 0) if pixels[0] else (0,)
@@ -55,9 +55,11 @@ def decode(counts: npt.ArrayLike, height: int, width: int) -> npt.NDArray[np.boo
     if runs.ndim != 1 or (runs < 0).any() or runs.sum() != height * width:
         filled, pixels = int(runs.sum()), height * width
         raise ValueError(f"counts: runs of {filled} px; expected {height} x {width} = {pixels} px")
-    values = np.arange(runs.size) % 2 == 1
+    if not height * width:
+        return np.zeros((height, width), np.bool_)
+    values = (np.arange(runs.size) % 2).astype(np.uint8)
     columns = np.repeat(values, runs).reshape(width, height)
-    return np.ascontiguousarray(columns.T)
+    return cv2.transpose(columns).view(np.bool_)
 
 
 def area(counts: npt.ArrayLike) -> int:
