@@ -11,7 +11,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sam_ros.engine.config import EngineConfig
+from sam_ros.engine.config import EngineConfig, EverythingConfig
 
 MULTIMASK = {"auto": None, "always": True, "never": False}
 MODELS = ("sam_tiny", "mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h")
@@ -134,6 +134,46 @@ class Parameters:
         high=1,
         live=True,
     )
+    points_per_side: int = _declare(
+        16,
+        "Everything mode clicks on a grid of this many points along x and along y. The reference "
+        "has 32, which finds smaller things in four times the time.",
+        low=1,
+        high=256,
+        live=True,
+    )
+    points_per_batch: int = _declare(
+        EverythingConfig.points_per_batch,
+        "Clicks of everything mode decoded at once, which bounds the memory. Between two batches "
+        "others are answered.",
+        low=1,
+        high=4096,
+        live=True,
+    )
+    pred_iou_thresh: float = _declare(
+        0.5,
+        "Everything mode drops masks whose predicted IoU is not above it. The default suits "
+        "sam_tiny; for the official checkpoints 0.88 is usual. 0: none.",
+        low=0,
+        high=1,
+        live=True,
+    )
+    stability_score_thresh: float = _declare(
+        0.6,
+        "Everything mode drops masks of a lower stability. The default suits sam_tiny; for the "
+        "official checkpoints 0.95 is usual. 0: none.",
+        low=0,
+        high=1,
+        live=True,
+    )
+    everything_rate_hz: float = _declare(
+        0.0,
+        "Most pictures of the camera per second in which everything is segmented [Hz], for "
+        "~/instances and the other outputs. 0: none.",
+        low=0,
+        high=1000,
+        live=True,
+    )
     request_timeout: float = _declare(
         10.0,
         "Longest time that a service call waits for its answer [s].",
@@ -154,6 +194,17 @@ class Parameters:
             multimask=MULTIMASK[self.multimask],
             max_area_fraction=self.max_area_fraction,
             min_area_px=self.min_area_px,
+        )
+
+    def everything_config(self) -> EverythingConfig:
+        """The part of the parameters that everything mode reads."""
+        return EverythingConfig(
+            points_per_side=self.points_per_side,
+            points_per_batch=self.points_per_batch,
+            pred_iou_thresh=self.pred_iou_thresh,
+            stability_score_thresh=self.stability_score_thresh,
+            min_mask_region_area=self.min_area_px,
+            min_mask_area=self.min_area_px,
         )
 
     def changed(self, settings: Iterable[Parameter], live_only: bool) -> Parameters:
