@@ -10,6 +10,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from sam_ros.nodes.status import Refused
@@ -139,7 +140,8 @@ class Diagnostics:
         self._node, self._tally, self._facts = node, tally, facts
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 1)
         group = MutuallyExclusiveCallbackGroup()
-        self._timer = node.create_timer(PERIOD, self._publish, callback_group=group)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        self._timer = node.create_timer(PERIOD, self._publish, callback_group=group, clock=steady)
 
     def _publish(self) -> None:
         msg = DiagnosticArray()

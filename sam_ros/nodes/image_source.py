@@ -18,6 +18,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -93,7 +94,8 @@ class ImageSource(Node):
         self._raw = publisher(Image, "image")
         self._compressed = publisher(CompressedImage, "image/compressed")
         self._info = publisher(CameraInfo, "camera_info")
-        self._timer = self.create_timer(self._period(), self._publish_next)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a camera's pace is real
+        self._timer = self.create_timer(self._period(), self._publish_next, clock=steady)
         self.add_on_set_parameters_callback(self._change)
         self.get_logger().info(f"{self._settings.path} at {1 / self._period():.3g} Hz")
 

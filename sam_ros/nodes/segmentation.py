@@ -19,6 +19,7 @@ from sam_ros.nodes.parameters import Parameters
 from sam_ros.nodes.requests import Request, picture, propose
 from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.status import Refused, invalid
+from sam_ros.nodes.throttle import Throttle
 
 if TYPE_CHECKING:  # they import torch, which the node does in the worker's thread only
     from sam_ros.engine.embedding import Embedding
@@ -36,6 +37,7 @@ class Segmentation:
         tally: counts what happened.
         parameters: as they are now.
         labels: number to name of the classes known beforehand.
+        throttle: says which frames may be worked on.
     """
 
     def __init__(
@@ -46,13 +48,14 @@ class Segmentation:
         tally: Tally,
         parameters: Parameters,
         labels: Mapping[int, str],
+        throttle: Throttle,
     ) -> None:
         self.objects = Objects(parameters.max_objects, labels)
         self._segmenter, self._frames, self._publish = segmenter, frames, publish
         self._tally, self._parameters = tally, parameters
         self._embeddings = EmbeddingCache(parameters.embedding_cache_size)
         self._scene: Scene | None = None
-        self._next_due = 0.0
+        self._throttle = throttle
 
     @property
     def device(self) -> str:
@@ -79,10 +82,8 @@ class Segmentation:
             return
         sticky = self.objects.sticky
         wanted = bool(sticky) or self._parameters.encode == "always"
-        if not wanted or frame.received < self._next_due:
+        if not wanted or not self._throttle.admits(frame, self._parameters.max_rate_hz):
             return
-        if self._parameters.max_rate_hz > 0:
-            self._next_due = frame.received + 1 / self._parameters.max_rate_hz
         self._embed(frame)
         if sticky:
             self._show(frame, sticky)
