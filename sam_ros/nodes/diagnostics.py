@@ -160,7 +160,7 @@ class Diagnostics:
         values = {**facts, **_texts(self._tally.counts), "last_problem": self._tally.problem}
         return DiagnosticStatus(
             level=level,
-            name=f"{self._node.get_name()}: segmentation",
+            name=f"{self._node.get_fully_qualified_name().strip('/')}: segmentation",
             message=message,
             hardware_id=facts.get("device", ""),
             values=[KeyValue(key=key, value=value) for key, value in values.items()],

@@ -17,7 +17,7 @@ from sam_ros.nodes.frames import Frame, Frames
 from sam_ros.nodes.requests import Request
 from sam_ros.nodes.segmentation import Segmentation
 from sam_ros.nodes.status import Refused
-from sam_ros.nodes.worker import Worker
+from sam_ros.nodes.worker import ModelThread, Worker
 
 MOST_CALLS = 12  # service calls at once: each holds a thread of the executor
 MOST_MESSAGES = 4  # messages with prompts that wait; they would only grow old
@@ -34,13 +34,14 @@ class Gate:
         frames: the pictures that arrived.
         tally: told of what cannot be answered.
         timeout: asked for the longest time that a call may take [s].
+        log_fault: called with the exception of work that should not have failed.
+        thread: of the model, shared with other cameras; None for one of its own.
 
     Attributes:
         segmentation: what the worker works with; None while no model is loaded.
         failure: why no model is loaded; "" when none was asked for.
         active: the lifecycle state.
         enabled: what ~/enable said.
-        log_fault: called with the exception of work that should not have failed.
     """
 
     def __init__(
@@ -49,12 +50,13 @@ class Gate:
         tally: Tally,
         timeout: Callable[[], float],
         log_fault: Callable[[BaseException], None],
+        thread: ModelThread | None = None,
     ) -> None:
         self.segmentation: Segmentation | None = None
         self.failure = ""
         self.active = False
         self.enabled = True
-        self.worker = Worker(self._work_on_frame, log_fault)
+        self.worker = Worker(self._work_on_frame, log_fault, thread)
         self._frames, self._tally, self._timeout = frames, tally, timeout
         self._log_fault = log_fault
         self._calls = threading.BoundedSemaphore(MOST_CALLS)

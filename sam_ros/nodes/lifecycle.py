@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -28,8 +27,8 @@ from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.segmentation import Segmentation
 from sam_ros.nodes.services import Services
 from sam_ros.nodes.status import Refused
-from sam_ros.nodes.throttle import Throttle
 from sam_ros.nodes.transforms import Transforms
+from sam_ros.nodes.worker import ModelThread
 
 if TYPE_CHECKING:
     from sam_ros.engine.segmenter import Segmenter
@@ -42,17 +41,28 @@ class SamNode(LifecycleNode):
 
     Args:
         load: makes the segmenter; called in the worker's thread on configure.
+        namespace: of the node; "" for the one of the command line.
+        thread: of the model, shared with the nodes of other cameras; None for one of its own.
     """
 
-    def __init__(self, load: Callable[[Parameters], Segmenter] = load_segmenter) -> None:
-        super().__init__("sam")
+    def __init__(
+        self,
+        load: Callable[[Parameters], Segmenter] = load_segmenter,
+        namespace: str = "",
+        thread: ModelThread | None = None,
+    ) -> None:
+        super().__init__("sam", namespace=namespace or None)
         self._load = load
         self.parameters = declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._tally = Tally(self._warn)
         self._frames = Frames(self.parameters.embedding_cache_size)
         self._gate = Gate(
-            self._frames, self._tally, lambda: self.parameters.request_timeout, self._log_fault
+            self._frames,
+            self._tally,
+            lambda: self.parameters.request_timeout,
+            self._log_fault,
+            thread,
         )
         self._outputs = Outputs(self, self._tally, self._model)
         self._inputs: Inputs | None = None
@@ -63,10 +73,7 @@ class SamNode(LifecycleNode):
         self._gate.worker.submit(import_libraries)
         if self.parameters.autostart:
             group = MutuallyExclusiveCallbackGroup()
-            steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may not go yet
-            self._start = self.create_timer(
-                0.0, self._autostart, callback_group=group, clock=steady
-            )
+            self._start = self.create_timer(0.0, self._autostart, callback_group=group)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model and warms it up."""
@@ -113,7 +120,7 @@ class SamNode(LifecycleNode):
             self._gate.failure = str(error) or type(error).__name__
             raise
         self._gate.segmentation = Segmentation(
-            segmenter, self._frames, self._publish, self._tally, parameters, labels, Throttle(self)
+            segmenter, self._frames, self._publish, self._tally, parameters, labels
         )
         self.get_logger().info(f"{parameters.model} is loaded on {self._gate.segmentation.device}")
 

@@ -9,6 +9,7 @@ import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -20,9 +21,13 @@ from sam_ros.nodes.status import Refused
 
 if TYPE_CHECKING:
     from sam_ros.engine.segmenter import Segmenter
+    from sam_ros.model import Sam
 
 EMBEDDED = "sam_tiny"
 WARM_UP_SIZE = (480, 640)  # rows and columns
+
+# Network, checkpoint and device to the weights in use; all nodes of a process load in one thread.
+_loaded: WeakValueDictionary[tuple[str, Path | None, str], Sam] = WeakValueDictionary()
 
 
 def import_libraries() -> None:
@@ -38,6 +43,8 @@ def import_libraries() -> None:
 def load_segmenter(parameters: Parameters) -> Segmenter:
     """Loads the model onto its device and runs it once, so that the first frame is not slow.
 
+    The nodes of one process share the weights; each has its own thresholds.
+
     Raises:
         Refused: MODEL_UNAVAILABLE, with what to do about it.
     """
@@ -48,8 +55,11 @@ def load_segmenter(parameters: Parameters) -> Segmenter:
     from sam_ros.model import build_sam
 
     device = _device(parameters.device, torch.cuda.is_available())
+    key = (parameters.model, checkpoint, device)
+    sam = _loaded.get(key)
     try:
-        sam = build_sam(parameters.model, checkpoint).to(device)
+        if sam is None:
+            sam = _loaded[key] = build_sam(parameters.model, checkpoint).to(device)
     except (ValueError, OSError) as error:
         raise _unavailable(f"{parameters.model}: {error}") from error
     segmenter = Segmenter(sam, parameters.engine_config())

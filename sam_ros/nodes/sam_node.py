@@ -1,11 +1,13 @@
-"""The process of the node `sam`: signals, threads and a clean end."""
+"""The process of the node `sam`, one for each camera: signals, threads and a clean end."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,46 +16,56 @@ STOP_TIMEOUT = 4.0  # seconds; launch sends a second signal after five
 
 
 def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = None) -> int:
-    """Runs the node until SIGINT or SIGTERM, however many of them come.
+    """Runs the nodes until SIGINT or SIGTERM, however many of them come.
 
     Args:
         args: the command line, without the program's name.
         load: makes the segmenter from the parameters; None for the real one.
 
     Returns:
-        The exit status: 0 unless the node could not start or broke.
+        The exit status: 0 unless a node could not start or broke.
     """
     stop = threading.Event()
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     # Only now, because these imports take a second in which a Ctrl-C shall end the node as well.
     import rclpy
-    from rclpy.exceptions import ParameterException
+    from rclpy.exceptions import InvalidNamespaceException, ParameterException
     from rclpy.executors import MultiThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import remove_ros_args
 
     from sam_ros.nodes.gate import MOST_CALLS
     from sam_ros.nodes.lifecycle import SamNode
+    from sam_ros.nodes.worker import ModelThread
 
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    given = sys.argv[1:] if args is None else list(args)
+    cameras = _cameras(remove_ros_args(["sam_node", *given])[1:])
+    rclpy.init(args=given, signal_handler_options=SignalHandlerOptions.NO)
+    thread = ModelThread()
+    kind = {"load": load} if load else {}
+    nodes: list[SamNode] = []
     try:
-        node = SamNode(load) if load else SamNode()
-    except (ParameterException, ValueError) as error:
+        nodes.extend(SamNode(namespace=name, thread=thread, **kind) for name in cameras)
+    except (ParameterException, InvalidNamespaceException, ValueError) as error:
         print(f"sam_node: {error}", file=sys.stderr)
+        _close(nodes)
         rclpy.try_shutdown()
         return 1
-    executor = MultiThreadedExecutor(num_threads=MOST_CALLS + 4)
-    executor.add_node(node)
+    executor = MultiThreadedExecutor(num_threads=MOST_CALLS * len(nodes) + 4)
+    for node in nodes:
+        executor.add_node(node)
     faults: list[BaseException] = []
     spinner = threading.Thread(target=_spin, args=(executor, stop, faults), name="spin")
     spinner.start()
     stop.wait()
     for number in STOP_SIGNALS:  # while Python ends it would take a second one the default way
         signal.signal(number, signal.SIG_IGN)
-    ended = node.close(STOP_TIMEOUT)
+    ended = _close(nodes)
     executor.shutdown()
     spinner.join()
-    node.destroy_node()
+    for node in nodes:
+        node.destroy_node()
     rclpy.try_shutdown()
     if not ended:  # the model is in the middle of something long: do not wait for it
         sys.stderr.flush()
@@ -61,6 +73,28 @@ def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = 
     for fault in faults:
         print(f"sam_node: {type(fault).__name__}: {fault}", file=sys.stderr)
     return 1 if faults else 0
+
+
+def _cameras(words: Sequence[str]) -> list[str]:
+    """The namespaces of the nodes; one "" for the namespace of the command line."""
+    parser = argparse.ArgumentParser("sam_node", description="Segments camera images by prompts.")
+    parser.add_argument(
+        "--cameras",
+        default="",
+        metavar="A,B",
+        help="namespaces of several nodes in this process, which share the model's weights",
+    )
+    names = [name.strip() for name in parser.parse_args(words).cameras.split(",")]
+    if len(set(names)) < len(names):
+        parser.error(f"--cameras: {','.join(names)}; expected each name once")
+    return names
+
+
+def _close(nodes: Sequence[Any]) -> bool:
+    """Ends the work for all nodes; false when that takes too long."""
+    deadline = time.monotonic() + STOP_TIMEOUT
+    ended = [node.close(max(0.0, deadline - time.monotonic())) for node in nodes]
+    return all(ended)
 
 
 def _spin(executor: Any, stop: threading.Event, faults: list[BaseException]) -> None:

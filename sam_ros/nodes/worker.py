@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from sam_ros.nodes.frames import Frame
@@ -37,6 +39,65 @@ class _Job:
             self.future.set_result(result)
 
 
+class ModelThread:
+    """One thread in which the workers of a process take turns.
+
+    It begins with the first worker and ends with the last.
+
+    Attributes:
+        changed: held to look at or change what waits; notified when something does.
+    """
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self._workers: deque[Worker] = deque()  # whose turn is next first
+        self._busy: Worker | None = None
+        self._running = False
+
+    def add(self, worker: Worker) -> None:
+        """Works for one more."""
+        with self.changed:
+            self._workers.append(worker)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="model", daemon=True).start()
+
+    def remove(self, worker: Worker, timeout: float) -> bool:
+        """Ends the work for one; false when the piece at hand takes over ``timeout`` s."""
+        with self.changed:
+            if worker in self._workers:
+                self._workers.remove(worker)
+            self.changed.notify_all()
+            return self.changed.wait_for(lambda: self._busy is not worker, timeout)
+
+    def _run(self) -> None:
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Does one piece of work; a function of its own, so that it keeps nothing alive."""
+        work = self._next()
+        if work is not None:
+            work()
+        return work is not None
+
+    def _next(self) -> Callable[[], None] | None:
+        """Waits for work; None when nobody is left to work for."""
+        with self.changed:
+            self._busy = None
+            self.changed.notify_all()
+            while self._workers:
+                for worker in list(self._workers):
+                    self._workers.rotate(-1)
+                    if (work := worker.take()) is not None:
+                        self._busy = worker
+                        return work
+                waits = [wait for item in self._workers if (wait := item.patience) is not None]
+                self.changed.wait(min(waits, default=None))
+            self._running = False
+        return None
+
+
 class Worker:
     """Runs jobs in order and, between them, the newest frame.
 
@@ -47,32 +108,43 @@ class Worker:
     Args:
         on_frame: called in the thread with each frame that was not replaced by a newer one.
         on_error: called in the thread when ``on_frame`` raised.
+        thread: to share with the workers of other cameras; None for one of its own.
     """
 
     def __init__(
-        self, on_frame: Callable[[Frame], None], on_error: Callable[[Exception], None]
+        self,
+        on_frame: Callable[[Frame], None],
+        on_error: Callable[[Exception], None],
+        thread: ModelThread | None = None,
     ) -> None:
         self._on_frame, self._on_error = on_frame, on_error
         self._jobs: list[_Job] = []
         self._slot: Frame | None = None
         self._frame_is_next = False
         self._stopping = False
-        self._changed = threading.Condition()
         self.dropped = 0
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-        self._thread.start()
+        self._thread = thread or ModelThread()
+        self._changed = self._thread.changed
+        self._thread.add(self)
 
     @property
     def waiting(self) -> int:
         """Jobs that have not begun."""
         return len(self._jobs)
 
+    @property
+    def patience(self) -> float | None:
+        """Seconds until the next job is due without being ready; None when no job waits."""
+        if not self._jobs:
+            return None
+        return max(0.0, min(job.deadline for job in self._jobs) - time.monotonic())
+
     def offer(self, frame: Frame) -> None:
         """Puts a frame into the slot; one that is still there is dropped and counted."""
         with self._changed:
             self.dropped += self._slot is not None
             self._slot = frame
-            self._changed.notify()
+            self._changed.notify_all()
 
     def submit(
         self,
@@ -96,7 +168,7 @@ class Worker:
                 job.future.cancel()
             else:
                 self._jobs.append(job)
-                self._changed.notify()
+                self._changed.notify_all()
         return job.future
 
     def drop_jobs(self) -> None:
@@ -107,46 +179,26 @@ class Worker:
             job.future.cancel()
 
     def stop(self, timeout: float) -> bool:
-        """Ends the thread after the work at hand; false when that takes over ``timeout`` s."""
+        """Takes no more work; false when what is at hand takes over ``timeout`` s."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
         self.drop_jobs()
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.remove(self, timeout)
 
-    def _run(self) -> None:
-        while self._step():
-            pass
-
-    def _step(self) -> bool:
-        """Does one piece of work; a function of its own, so that it keeps nothing alive."""
-        work = self._next()
-        if work is None:
-            return False
-        try:
-            work.run() if isinstance(work, _Job) else self._on_frame(work)
-        except Exception as error:
-            self._on_error(error)
-        return True
-
-    def _next(self) -> _Job | Frame | None:
-        """Waits for work; None when the thread is to end."""
-        with self._changed:
-            while not self._stopping:
-                job = next((job for job in self._jobs if job.due()), None)
-                if self._slot is not None and (job is None or self._frame_is_next):
-                    frame, self._slot, self._frame_is_next = self._slot, None, False
-                    return frame
-                if job is not None:
-                    self._jobs.remove(job)
-                    self._frame_is_next = True
-                    return job
-                self._changed.wait(self._patience())
+    def take(self) -> Callable[[], None] | None:
+        """The next piece of work, if any; for the thread, which holds ``changed``."""
+        job = next((job for job in self._jobs if job.due()), None)
+        if self._slot is not None and (job is None or self._frame_is_next):
+            frame, self._slot, self._frame_is_next = self._slot, None, False
+            return partial(self._work_on, frame)
+        if job is not None:
+            self._jobs.remove(job)
+            self._frame_is_next = True
+            return job.run
         return None
 
-    def _patience(self) -> float | None:
-        """Seconds until the next job is due without being ready."""
-        if not self._jobs:
-            return None
-        return max(0.0, min(job.deadline for job in self._jobs) - time.monotonic())
+    def _work_on(self, frame: Frame) -> None:
+        try:
+            self._on_frame(frame)
+        except Exception as error:
+            self._on_error(error)

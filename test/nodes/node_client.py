@@ -52,7 +52,7 @@ INPUTS = {
     "image_mouse_right": Point,
     "sam/overlay_mouse_left": Point,
     "sam/overlay_mouse_right": Point,
-    "clicked_point": PointStamped,
+    "/clicked_point": PointStamped,
     "sam/prompts": PromptArray,
     "sam/point": PointStamped,
     "sam/background_point": PointStamped,
@@ -94,12 +94,15 @@ class NodeClient:
     Args:
         domain: ROS_DOMAIN_ID.
         outputs: names of the topics to subscribe to.
+        namespace: of the node `sam`.
     """
 
-    def __init__(self, domain: int, outputs: Sequence[str] = tuple(OUTPUTS)) -> None:
+    def __init__(
+        self, domain: int, outputs: Sequence[str] = tuple(OUTPUTS), namespace: str = ""
+    ) -> None:
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain)
-        self.node = rclpy.create_node("client", context=self._context)
+        self.node = rclpy.create_node("client", context=self._context, namespace=namespace)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.received: dict[str, list[Any]] = {name: [] for name in (*OUTPUTS, "diagnostics")}
@@ -151,7 +154,7 @@ class NodeClient:
     def wait_connected(self) -> None:
         topics = [name for name in INPUTS if name != "image/compressed"]
         self.wait(lambda: all(self._publishers[name].get_subscription_count() for name in topics))
-        names = [f"/sam/{name}" for name in self._outputs]
+        names = [self.node.resolve_topic_name(f"sam/{name}") for name in self._outputs]
         self.wait(lambda: all(self.node.count_publishers(name) for name in names))
         self.spin(0.3)  # the other side has to find our subscriptions too
 

@@ -111,7 +111,7 @@ def test_a_point_in_the_optical_frame_needs_no_tf(sam: Any) -> None:
 
         def answered(header: Header = stamped) -> bool:
             sam.send("camera_info", info)
-            sam.send("clicked_point", PointStamped(header=header, point=point))
+            sam.send("/clicked_point", PointStamped(header=header, point=point))
             return bool(sam.wait(lambda: sam.received["instances"], 0.5, fail=False))
 
         sam.wait(answered)
@@ -135,7 +135,7 @@ def test_what_the_camera_does_not_see_is_told(sam: Any, place: Any, text: str) -
 
     def told() -> bool:
         sam.send("camera_info", pinhole(header, 120, 160, 60))
-        sam.send("clicked_point", PointStamped(header=header, point=point))
+        sam.send("/clicked_point", PointStamped(header=header, point=point))
         return bool(sam.wait(lambda: text in sam.fact("last_problem"), 1.5, fail=False))
 
     sam.wait(told)
@@ -233,7 +233,7 @@ def test_clicks_on_the_map_of_a_moving_robot(start_node: Any, client: Any) -> No
         now = taken + 0.1
         msg = PointStamped(header=_header("map", now))
         msg.point.x, msg.point.y, msg.point.z = point
-        client.send("clicked_point", msg)
+        client.send("/clicked_point", msg)
         robot.drive(taken - 0.03, now + 0.02)  # TF comes after the click, as it often does
         expected = robot.pixel(np.array(point), info, taken)
         shifts.append(np.linalg.norm(robot.pixel(np.array(point), info, now) - expected))
@@ -260,7 +260,7 @@ def test_missing_transforms_are_told(client: Any, frame: str, taken: float, text
     client.show(every_pixel_another_colour(), header)
     client.send("camera_info", pinhole(header, HEIGHT, WIDTH, 70))
     client.spin(0.1)
-    client.send("clicked_point", PointStamped(header=_header(frame, taken), point=Point(z=1.0)))
+    client.send("/clicked_point", PointStamped(header=_header(frame, taken), point=Point(z=1.0)))
     client.wait(lambda: text in client.fact("last_problem"), 5)
     client.received["instances"].clear()
     client.send("sam/point", PointStamped(header=header, point=Point(x=9.0, y=8.0)))
@@ -284,7 +284,7 @@ def test_without_tf2_ros_it_says_what_to_install(
         client.send("camera_info", pinhole(header, 120, 160, 60))
         client.spin(0.1)
         point = PointStamped(header=Header(frame_id="map"), point=Point(z=1.0))
-        client.send("clicked_point", point)
+        client.send("/clicked_point", point)
         client.wait(
             lambda: "apt install ros-$ROS_DISTRO-tf2-ros-py" in client.fact("last_problem")
         )
