@@ -42,6 +42,8 @@ class Gate:
         failure: why no model is loaded; "" when none was asked for.
         active: the lifecycle state.
         enabled: what ~/enable said.
+        log_fault: as given.
+        followers: called in the worker's thread with each frame, after the prompts were answered.
     """
 
     def __init__(
@@ -56,9 +58,10 @@ class Gate:
         self.failure = ""
         self.active = False
         self.enabled = True
+        self.followers: list[Callable[[Segmentation, Frame], None]] = []
         self.worker = Worker(self._work_on_frame, log_fault, thread)
         self._frames, self._tally, self._timeout = frames, tally, timeout
-        self._log_fault = log_fault
+        self.log_fault = log_fault
         self._calls = threading.BoundedSemaphore(MOST_CALLS)
         self._messages: deque[Future[None]] = deque()
 
@@ -113,6 +116,12 @@ class Gate:
         finally:
             self._calls.release()
 
+    def later(self, work: Callable[[], None]) -> Future[None]:
+        """Queues work that nobody waits for; a fault is logged."""
+        future = self.worker.submit(work)
+        future.add_done_callback(self._log_failure)
+        return future
+
     def open_for(self, requests: Sequence[Request] = ()) -> Segmentation:
         """What answers requests now; Refused while nothing does."""
         if self.failure:
@@ -126,6 +135,8 @@ class Gate:
     def _work_on_frame(self, frame: Frame) -> None:
         if self.segmentation is not None and self.active:
             self.segmentation.on_frame(frame)
+            for follow in self.followers:
+                follow(self.segmentation, frame)
 
     def _held(self, requests: Sequence[Request]) -> list[Request]:
         """The requests with their pictures, which could leave the cache while they wait."""
@@ -151,12 +162,12 @@ class Gate:
             text = f"no answer within request_timeout, {timeout:g} s"
             raise Refused(Status.TIMEOUT, text) from None
         except Exception as error:
-            self._log_fault(error)
+            self.log_fault(error)
             raise Refused(Status.INTERNAL, f"{type(error).__name__}: {error}") from error
 
     def _log_failure(self, future: Future[Any]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None:
-            self._log_fault(error)
+            self.log_fault(error)
 
 
 def _stamps(requests: Sequence[Request]) -> list[int]:

@@ -15,6 +15,8 @@ from rclpy.parameter import Parameter
 from sam_ros.nodes.camera import CameraSource, is_rectified
 from sam_ros.nodes.clicks import Clicks
 from sam_ros.nodes.diagnostics import Diagnostics, Tally
+from sam_ros.nodes.everything import Everything
+from sam_ros.nodes.everything_stream import EverythingStream
 from sam_ros.nodes.frames import Frames
 from sam_ros.nodes.gate import Gate
 from sam_ros.nodes.inputs import Inputs
@@ -69,6 +71,8 @@ class SamNode(LifecycleNode):
         self._clicks: Clicks | None = None
         self._transforms: Transforms | None = None
         self._requests = Services(self, self._gate, self._model, self._enable)
+        self._everything = Everything(self, self._gate, lambda: self.parameters, self._model)
+        self._everything_stream = EverythingStream(self._gate, lambda: self.parameters)
         self._diagnostics = Diagnostics(self, self._tally, self._facts)
         self._gate.worker.submit(import_libraries)
         if self.parameters.autostart:

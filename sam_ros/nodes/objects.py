@@ -130,6 +130,7 @@ class Objects:
         labels: number to name of the classes known beforehand.
 
     Attributes:
+        reserved: numbers of things that are no prompted objects.
         classes: label to its value in ~/label_mask, 1..255; a number once given stays.
     """
 
@@ -137,6 +138,7 @@ class Objects:
         self.capacity = capacity
         self._objects: dict[str, PromptedObject] = {}  # the most recently prompted last
         self._last_id = 0
+        self.reserved: set[int] = set()
         self._named = {str(number): name for number, name in (labels or {}).items()}
         self.classes: dict[str, int] = {name: int(key) for key, name in self._named.items()}
 
@@ -187,7 +189,7 @@ class Objects:
             refined = replace(known.refined(prompt, msg.header), persistence=persistence)
             return self._labelled(refined, msg.label, label_score) if msg.label else refined
         known_id = self._objects[msg.object_id].instance_id if msg.object_id in self else None
-        number = known_id or self._next_id()
+        number = known_id or self.next_number()
         proposed = PromptedObject(
             object_id=msg.object_id or self._name(number),
             instance_id=number,
@@ -253,9 +255,9 @@ class Objects:
             raise invalid("operation: REFINE without an object_id; expected a known object")
         return self._objects[self.names[-1]]
 
-    def _next_id(self) -> int:
-        """A number 1..65535 that no remembered object has."""
-        taken = {item.instance_id for item in self._objects.values()}
+    def next_number(self) -> int:
+        """A number 1..65535 that no remembered object has, and that is not reserved."""
+        taken = {item.instance_id for item in self._objects.values()} | self.reserved
         while True:
             self._last_id = self._last_id % LAST_INSTANCE_ID + 1
             if self._last_id not in taken:
@@ -267,9 +269,13 @@ class Objects:
         A detector that sends numbers means those of the labels file.
         """
         label = self._named.get(label, label)
+        score = score if label else 0.0
+        return replace(item, label=label, label_score=score, class_id=self.class_of(label))
+
+    def class_of(self, label: str) -> int:
+        """The value of a label in ~/label_mask, "" for what has none; a new one when it is new."""
         number = min(max(self.classes.values(), default=0) + 1, LAST_CLASS_ID)
-        class_id = self.classes.setdefault(label or UNNAMED, number)
-        return replace(item, label=label, label_score=score if label else 0.0, class_id=class_id)
+        return self.classes.setdefault(label or UNNAMED, number)
 
     def _name(self, number: int) -> str:
         name = f"object_{number}"

@@ -14,7 +14,7 @@ from sam_ros.msg import Instance, Status
 from sam_ros.nodes.diagnostics import Tally
 from sam_ros.nodes.frames import Frame, Frames
 from sam_ros.nodes.images import ImageError
-from sam_ros.nodes.objects import NOTHING, Objects, PromptedObject
+from sam_ros.nodes.objects import NOTHING, InstanceResult, Objects, PromptedObject
 from sam_ros.nodes.parameters import Parameters
 from sam_ros.nodes.requests import Request, picture, propose
 from sam_ros.nodes.scene import Scene
@@ -22,7 +22,9 @@ from sam_ros.nodes.status import Refused, invalid
 from sam_ros.nodes.throttle import Throttle
 
 if TYPE_CHECKING:  # they import torch, which the node does in the worker's thread only
+    from sam_ros.engine.config import EverythingConfig
     from sam_ros.engine.embedding import Embedding
+    from sam_ros.engine.everything import Steps
     from sam_ros.engine.segmenter import Segmenter
 
 
@@ -164,6 +166,28 @@ class Segmentation:
         )
         statuses = [item.status() if isinstance(item, Refused) else Status() for item in proposals]
         return Scene(frame, results), statuses
+
+    def everything(self, frame: Frame | None, config: EverythingConfig) -> tuple[Frame, Steps]:
+        """Begins to segment everything in a picture, the latest one when None is given.
+
+        Returns:
+            The picture, and steps of one batch each that end with the masks.
+
+        Raises:
+            Refused: there is no such picture.
+        """
+        from sam_ros.engine.everything import everything_steps
+
+        frame = self._check(frame or self._frames.find(0))
+        return frame, everything_steps(self._segmenter, frame.rgb, config, self._embed(frame))
+
+    def found_on(self, frame: Frame) -> tuple[InstanceResult, ...]:
+        """What was published of a frame, if it is the last one that was."""
+        return self._scene.results if self._scene and self._scene.frame is frame else ()
+
+    def show(self, frame: Frame, results: Sequence[InstanceResult]) -> None:
+        """Publishes results that others have made of a frame."""
+        self._present(Scene(frame, tuple(results)))
 
     def select(self, object_id: str, index: int) -> int:
         """Chooses a hypothesis and publishes the last scene again with it; returns its index."""

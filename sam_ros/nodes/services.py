@@ -1,19 +1,16 @@
-"""The requests that somebody waits for: services and the action."""
+"""The requests that somebody waits for: the services."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from builtin_interfaces.msg import Time
-from rclpy.action import ActionServer
-from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
-from sam_ros.action import SegmentEverything
 from sam_ros.msg import Prompt, Status
 from sam_ros.nodes import messages
 from sam_ros.nodes.gate import Gate
@@ -56,18 +53,15 @@ class Services:
             node.create_service(
                 kind, f"~/{name}", callback, qos_profile=MANY, callback_group=group
             )
-        self._everything = ActionServer(
-            node, SegmentEverything, "~/segment_everything", _refuse_goal, callback_group=group
-        )
 
     def _segment(self, request: Segment.Request, response: Segment.Response) -> Segment.Response:
         def work(
             segmentation: Segmentation, requests: Sequence[Request]
         ) -> tuple[Scene, list[Status]]:
-            image = None if _is_empty(request.image) else request.image
+            image = None if is_empty(request.image) else request.image
             return segmentation.segment(requests, image)
 
-        prompts = request.prompts if _is_empty(request.image) else _unstamped(request.prompts)
+        prompts = request.prompts if is_empty(request.image) else _unstamped(request.prompts)
         try:
             scene, response.prompt_status = self._gate.ask(work, _requests(prompts))
         except Refused as refused:
@@ -133,13 +127,6 @@ class Services:
         return response
 
 
-def _refuse_goal(goal: ServerGoalHandle) -> SegmentEverything.Result:
-    """Says plainly that the action cannot do its work yet."""
-    goal.abort()
-    text = "segment everything is not available yet; expected prompts on ~/segment or ~/prompts"
-    return SegmentEverything.Result(status=Status(code=Status.INVALID_REQUEST, message=text))
-
-
 def _requests(prompts: Sequence[Prompt]) -> list[Request]:
     return [Request(prompt) for prompt in prompts]
 
@@ -151,6 +138,6 @@ def _unstamped(prompts: Sequence[Prompt]) -> Sequence[Prompt]:
     return prompts
 
 
-def _is_empty(image: Image) -> bool:
+def is_empty(image: Image) -> bool:
     """True for an image that nobody filled in; a broken one is not empty."""
     return not (image.height or image.width or image.encoding or len(image.data))
