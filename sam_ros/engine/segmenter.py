@@ -13,6 +13,7 @@ from sam_ros.engine.batching import batches, encode_prompts
 from sam_ros.engine.boxes import tight_box
 from sam_ros.engine.config import EngineConfig
 from sam_ros.engine.embedding import Embedding
+from sam_ros.engine.encoder import Encoder, TorchEncoder
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.islands import clean
 from sam_ros.engine.prompt import FOREGROUND, Prompt
@@ -28,13 +29,19 @@ class Segmenter:
     Not locked: one thread owns a segmenter.
 
     Args:
-        sam: the model, in eval mode, on the device it shall run on.
+        sam: the model, in eval mode, on the device it shall run on. Its weights are final.
         config: may be replaced at any time through the attribute of this name.
+        encoder: runs the image encoder, of :func:`make_encoder`. None: torch, as the model is.
     """
 
-    def __init__(self, sam: Sam, config: EngineConfig | None = None) -> None:
+    def __init__(
+        self, sam: Sam, config: EngineConfig | None = None, encoder: Encoder | None = None
+    ) -> None:
         self.sam = sam
         self.config = config or EngineConfig()
+        self.encoder = encoder or TorchEncoder(sam)
+        with torch.inference_mode():
+            self._image_pe = self._for_decoder(sam.prompt_encoder.get_dense_pe())
 
     @torch.inference_mode()
     def set_image(self, rgb: npt.NDArray[np.uint8]) -> Embedding:
@@ -50,7 +57,7 @@ class Segmenter:
             raise ValueError(f"rgb: {rgb.dtype} of shape {rgb.shape}; expected uint8 of (H, W, 3)")
         transform = Transform((rgb.shape[0], rgb.shape[1]), self.sam.image_size)
         pixels = transform.scale_image(rgb).to(self.sam.device)
-        features = self.sam.image_encoder(self.sam.preprocess(pixels.float()))
+        features = self.encoder(self.sam.preprocess(pixels.float()))
         return Embedding(features, transform)
 
     @torch.inference_mode()
@@ -86,13 +93,20 @@ class Segmenter:
         encoder = self.sam.prompt_encoder
         sparse, dense = encode_prompts(encoder, embedding.transform, prompts)
         logits, predicted_iou = self.sam.mask_decoder(
-            image_embeddings=embedding.features,
-            image_pe=encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
+            image_embeddings=self._for_decoder(embedding.features),
+            image_pe=self._image_pe,
+            sparse_prompt_embeddings=self._for_decoder(sparse),
+            dense_prompt_embeddings=self._for_decoder(dense),
             multimask_output=multimask,
         )
         return logits, predicted_iou.float().clamp(0, 1).cpu().numpy()
+
+    def _for_decoder(self, x: Tensor) -> Tensor:
+        """In the precision of the decoder; a repeated view stays one."""
+        dtype = self.sam.mask_decoder.iou_token.weight.dtype
+        if x.dtype == dtype:
+            return x
+        return x[:1].to(dtype).expand_as(x) if x.stride(0) == 0 else x.to(dtype)
 
     def _answer(
         self,

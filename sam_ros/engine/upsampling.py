@@ -4,7 +4,7 @@ The reference scales the logits to the encoder's square, crops the padding away 
 Both steps are bilinear, and a bilinear scaling is one matrix along y and one along x. So the two
 together are ``rows @ logits @ columns.T``, with the same numbers but for rounding. Two things make
 it cheap: only the window around the object is computed, for a weighted mean of low logits is low,
-and large windows go through in bands, so that no image-sized float is held.
+and it goes through in bands of rows, which read few cells and stay in the cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sam_ros.engine.transform import Size, Transform
 
-BAND = 1 << 22  # floats of the original image's resolution held at once: 16 MB
+BAND = {"cpu": 1 << 17, "cuda": 1 << 22}  # floats of the original's resolution held at once
 REACH = 2  # no pixel reads cells further than this from its own, over both scalings
 
 
@@ -82,10 +82,19 @@ class Axis:
         if not len(found):
             return slice(0, 0), slice(0, 0)
         first, last = int(found[0]), int(found[-1]) + 1
-        scale = self.length / self.input_length * self.image_size / self.cells  # pixels per cell
-        start = min(max(floor((first - REACH) * scale), 0), self.length)
-        stop = min(max(ceil((last + REACH) * scale), start), self.length)
+        start = min(max(floor((first - REACH) * self.scale), 0), self.length)
+        stop = min(max(ceil((last + REACH) * self.scale), start), self.length)
         return slice(start, stop), slice(max(first - 2 * REACH, 0), last + 2 * REACH)
+
+    @property
+    def scale(self) -> float:
+        """Pixels per cell."""
+        return self.length / self.input_length * self.image_size / self.cells
+
+    def read_by(self, start: int, stop: int) -> slice:
+        """The cells that a run of pixels reads."""
+        first, last = floor(start / self.scale), ceil(stop / self.scale)
+        return slice(max(first - REACH, 0), min(last + REACH, self.cells))
 
 
 class Upsampler:
@@ -127,28 +136,30 @@ class Upsampler:
         hot_rows, hot_columns = reaches.any(2).cpu().numpy(), reaches.any(1).cpu().numpy()
         patches = []
         for low, hot_y, hot_x in zip(logits, hot_rows, hot_columns, strict=True):
-            y, from_y = self._vertical.window(hot_y)
+            y, _ = self._vertical.window(hot_y)
             x, from_x = self._horizontal.window(hot_x)
-            rows, columns = self._rows[y, from_y], self._columns[x, from_x]
-            mask, stability = _cut(rows, low[from_y, from_x], columns.T, threshold, offset)
+            wide = low[:, from_x] @ self._columns[x, from_x].T  # (cells, width)
+            mask, stability = self._cut(wide, y, threshold, offset)
             patches.append(Patch(mask, x.start, y.start, stability))
         return patches
 
-
-def _cut(
-    rows: Tensor, logits: Tensor, columns: Tensor, threshold: float, offset: float
-) -> tuple[npt.NDArray[np.bool_], float]:
-    """The mask of ``rows @ logits @ columns`` and its stability, band by band."""
-    height, width = len(rows), columns.shape[1]
-    mask = np.empty((height, width), np.bool_)
-    inner = outer = 0
-    band = max(1, BAND // max(1, width))
-    for y in range(0, height, band):
-        values = rows[y : y + band] @ logits @ columns
-        mask[y : y + band] = (values > threshold).cpu().numpy()
-        inner += int(torch.count_nonzero(values > threshold + offset))
-        outer += int(torch.count_nonzero(values > threshold - offset))
-    return mask, inner / outer if outer else 0.0
+    def _cut(
+        self, wide: Tensor, pixels: slice, threshold: float, offset: float
+    ) -> tuple[npt.NDArray[np.bool_], float]:
+        """The mask on some rows of pixels and its stability, band by band."""
+        width = wide.shape[1]
+        mask = np.empty((pixels.stop - pixels.start, width), np.bool_)
+        inner = outer = 0
+        band = max(1, BAND[wide.device.type] // max(1, width))
+        for y in range(pixels.start, pixels.stop, band):
+            end = min(y + band, pixels.stop)
+            cells = self._vertical.read_by(y, end)
+            values = self._rows[y:end, cells] @ wide[cells]
+            place = slice(y - pixels.start, end - pixels.start)
+            mask[place] = (values > threshold).cpu().numpy()
+            inner += int(torch.count_nonzero(values > threshold + offset))
+            outer += int(torch.count_nonzero(values > threshold - offset))
+        return mask, inner / outer if outer else 0.0
 
 
 def _neighbours(old: int, new: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -8,17 +8,20 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sam_ros.model.layers import neck
 from sam_ros.model.windows import merge, partition
 
 _CLASSES = 1000
+_LAST = torch.channels_last
 
 
 class TinyViT(nn.Module):
     """Convolutions at stride 4, then windowed attention at strides 8, 16 and 16.
 
-    Nothing in it depends on the size of the image.
+    Nothing in it depends on the size of the image. :meth:`freeze` makes it faster once the weights
+    are there.
 
     Args:
         dims: channels of the four stages.
@@ -59,6 +62,18 @@ class TinyViT(nn.Module):
             x = stage(x)
         return self.neck(x)
 
+    def freeze(self) -> None:
+        """Let convolutions take their normalisations over and look the tables up, once for all.
+
+        The weights are final then: no further training, no loading, and other names in the state.
+        """
+        for part in tuple(self.modules()):
+            if isinstance(part, Attention):
+                part.freeze()
+            elif isinstance(getattr(part, "bn", None), nn.BatchNorm2d):
+                part.c, part.bn = _fold(part.c, part.bn), nn.Identity()
+        self.neck.to(memory_format=_LAST)
+
 
 def conv_norm(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
@@ -74,6 +89,24 @@ def conv_norm(
         bias=False,
     )
     return nn.Sequential(OrderedDict(c=conv, bn=nn.BatchNorm2d(out_channels)))
+
+
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Module:
+    """Both in one, for images whose channels are the last in memory."""
+    folded = fuse_conv_bn_eval(conv, norm)
+    return Pointwise(folded) if conv.kernel_size == (1, 1) else folded.to(memory_format=_LAST)
+
+
+class Pointwise(nn.Module):
+    """A convolution of 1 x 1 as the linear layer that it is, (B, in, H, W) -> (B, out, H, W)."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(conv.weight.detach().flatten(1))
+        self.bias = conv.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
 
 
 class PatchEmbed(nn.Module):
@@ -165,6 +198,7 @@ class Attention(nn.Module):
     """Multi-head self-attention in a window, with a learned bias for each distance of cells."""
 
     attention_bias_idxs: Tensor
+    bias: Tensor | None
 
     def __init__(self, dim: int, num_heads: int, window_size: int) -> None:
         super().__init__()
@@ -174,15 +208,23 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.attention_biases = nn.Parameter(torch.zeros(num_heads, window_size**2))
         self.register_buffer("attention_bias_idxs", _bias_indices(window_size), persistent=False)
+        self.register_buffer("bias", None, persistent=False)
+
+    def freeze(self) -> None:
+        """Keep the table of biases: the weights that it is made of change no more."""
+        self.bias = self._look_up().detach().clone()
 
     def forward(self, x: Tensor) -> Tensor:
         b, length, c = x.shape
         qkv = self.qkv(self.norm(x)).reshape(b, length, self.num_heads, 3, c // self.num_heads)
         q, k, v = qkv.permute(3, 0, 2, 1, 4).unbind(0)  # (B, heads, N, d) each
-        # Looked up at every call: a table kept between calls outlives the weights it came from.
-        bias = self.attention_biases[:, self.attention_bias_idxs]  # (heads, N, N)
+        bias = self._look_up() if self.bias is None else self.bias
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return self.proj(x.transpose(1, 2).reshape(b, length, c))
+
+    def _look_up(self) -> Tensor:
+        """The bias of each pair of cells, (1, heads, N, N): fused kernels want four dimensions."""
+        return self.attention_biases[None, :, self.attention_bias_idxs]
 
 
 def _bias_indices(window_size: int) -> Tensor:

@@ -13,8 +13,8 @@ def partition(x: Tensor, size: int) -> Tensor:
     They take part in the attention: the published weights were trained so.
     """
     _, h, w, c = x.shape
-    x = F.pad(x, (0, 0, 0, -w % size, 0, -h % size))
-    rows, columns = x.shape[1] // size, x.shape[2] // size
+    rows, columns = _count(h, size), _count(w, size)
+    x = F.pad(x, (0, 0, 0, columns * size - w, 0, rows * size - h))
     x = x.reshape(-1, rows, size, columns, size, c).transpose(2, 3)
     return x.reshape(-1, size, size, c)  # (B, rows, columns, size, size, C) -> (B * count, ...)
 
@@ -22,6 +22,11 @@ def partition(x: Tensor, size: int) -> Tensor:
 def merge(windows: Tensor, image_size: tuple[int, int]) -> Tensor:
     """Undo :func:`partition`: windows (B * count, size, size, C) to (B, H, W, C)."""
     (h, w), (size, c) = image_size, windows.shape[2:]
-    rows, columns = -(-h // size), -(-w // size)
+    rows, columns = _count(h, size), _count(w, size)
     x = windows.reshape(-1, rows, columns, size, size, c).transpose(2, 3)
     return x.reshape(-1, rows * size, columns * size, c)[:, :h, :w]
+
+
+def _count(length: int, size: int) -> int:
+    """Windows that cover a length. Not -(-length // size): converters divide towards zero."""
+    return (length + size - 1) // size

@@ -83,10 +83,10 @@ def test_threshold_and_offset_are_used() -> None:
 
 
 def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large image goes through in bands of rows."""
+    """However many rows of pixels go through at once."""
     transform, logits = Transform((97, 141), 256), smooth_logits(seed=4)
     whole = upsample(logits, transform)
-    monkeypatch.setattr(upsampling, "BAND", 141 * 10)
+    monkeypatch.setattr(upsampling, "BAND", {"cpu": 141 * 10})
     for patch, expected in zip(upsample(logits, transform), whole, strict=True):
         assert (patch.mask == expected.mask).all()
         assert patch.stability == expected.stability

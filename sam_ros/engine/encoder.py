@@ -1,0 +1,100 @@
+"""What runs the image encoder: torch, or OpenVINO on a CPU where it is installed.
+
+Both take what :meth:`Sam.preprocess` gives and return embeddings on the model's device. They
+differ in speed, not in numbers, unless a reduced precision is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sam_ros.model import Sam
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+class Encoder(Protocol):
+    """Images to embeddings.
+
+    Attributes:
+        runtime: what computes them: "torch" or "openvino".
+        dtype: what they are computed in.
+    """
+
+    runtime: str
+    dtype: torch.dtype
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Encode normalised images (B, 3, S, S) float32 as embeddings (B, C, h, w)."""
+        ...
+
+
+class TorchEncoder:
+    """The encoder as it is, in the precision of its weights.
+
+    Args:
+        sam: whose encoder is used, and frozen if it can be (:meth:`TinyViT.freeze`).
+        compiled: through torch.compile; the first picture then takes a minute.
+    """
+
+    runtime = "torch"
+
+    def __init__(self, sam: Sam, compiled: bool = False) -> None:
+        freeze(sam)
+        weights = next(iter(sam.image_encoder.parameters()))
+        self.dtype = weights.dtype
+        self._encode: Callable[[Tensor], Tensor] = sam.image_encoder
+        if compiled:
+            self._encode = torch.compile(sam.image_encoder, dynamic=False)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._encode(x.to(self.dtype))
+
+
+def freeze(sam: Sam) -> None:
+    """Make the encoder's weights final, which some are faster with."""
+    final = getattr(sam.image_encoder, "freeze", None)
+    if final is not None:
+        final()
+
+
+def make_encoder(sam: Sam, dtype: str = "auto", compiled: bool = False) -> Encoder:
+    """The fastest encoder for a model on its device.
+
+    On a CPU the decoder stays in float32; on a GPU it takes the encoder's precision.
+
+    Args:
+        sam: the model, in float32.
+        dtype: a key of :data:`DTYPES`, or auto: bfloat16 on a GPU, float32 on a CPU.
+        compiled: where torch runs it, through torch.compile.
+
+    Raises:
+        ValueError: the dtype is none of these.
+    """
+    if dtype not in ("auto", *DTYPES):
+        raise ValueError(f"dtype: {dtype!r}; expected auto, {', '.join(DTYPES)}")
+    on_gpu = sam.device.type == "cuda"
+    chosen = (torch.bfloat16 if on_gpu else torch.float32) if dtype == "auto" else DTYPES[dtype]
+    freeze(sam)
+    if not on_gpu and not compiled and has_openvino():
+        from sam_ros.engine.openvino_encoder import OpenVinoEncoder
+
+        return OpenVinoEncoder(sam, chosen)
+    sam.image_encoder.to(chosen)
+    if on_gpu:
+        sam.mask_decoder.to(chosen)
+    return TorchEncoder(sam, compiled)
+
+
+def has_openvino() -> bool:
+    """Whether the extra ``sam_ros[openvino]`` is installed."""
+    return importlib.util.find_spec("openvino") is not None

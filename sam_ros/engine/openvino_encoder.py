@@ -1,0 +1,56 @@
+"""The image encoder compiled by OpenVINO for the CPU: the extra ``sam_ros[openvino]``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import openvino as ov
+import torch
+from openvino import properties
+from torch import Tensor
+
+from sam_ros.model import Sam
+
+_TYPES = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16, torch.float16: ov.Type.f16}
+
+
+class OpenVinoEncoder:
+    """An encoder converted from the loaded weights; single images as in the node.
+
+    What is compiled is kept in :func:`cache_folder`, so that the next start is faster.
+
+    Args:
+        sam: whose image encoder is converted, in float32 on the CPU.
+        dtype: float32, or what the CPU may compute in where it can do that faster.
+    """
+
+    runtime = "openvino"
+
+    def __init__(self, sam: Sam, dtype: torch.dtype = torch.float32) -> None:
+        self.dtype = dtype
+        example = torch.zeros(1, 3, sam.image_size, sam.image_size)
+        with torch.inference_mode():
+            converted = ov.convert_model(sam.image_encoder, example_input=example)
+        core = ov.Core()
+        core.set_property({properties.cache_dir: str(cache_folder())})
+        settings = {
+            properties.hint.inference_precision: _TYPES[dtype],
+            properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
+            properties.inference_num_threads: torch.get_num_threads(),
+        }
+        self._request = core.compile_model(converted, "CPU", settings).create_infer_request()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        images = [self._encode(image) for image in x.split(1)]
+        return torch.cat(images) if len(images) > 1 else images[0]
+
+    def _encode(self, image: Tensor) -> Tensor:
+        (result,) = self._request.infer([image.contiguous().numpy()]).values()
+        return torch.from_numpy(result.copy())  # the request writes the next one into its own
+
+
+def cache_folder() -> Path:
+    """Where compiled models are kept: ``$XDG_CACHE_HOME/sam_ros/openvino``."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "sam_ros" / "openvino"
