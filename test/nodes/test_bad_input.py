@@ -17,7 +17,6 @@ from std_msgs.msg import Header, String
 from stub_node import BREAK
 from vision_msgs.msg import BoundingBox2D, Point2D
 
-from sam_ros.action import SegmentEverything
 from sam_ros.msg import Prompt, PromptArray, Status
 from sam_ros.nodes.images import to_image
 
@@ -261,16 +260,6 @@ def test_removing_and_selecting_what_is_not_there(sam: Any) -> None:
 def test_what_is_not_there_yet_says_so(sam: Any, topic: str, msg: Any, text: str) -> None:
     sam.send(topic, msg)
     sam.wait(lambda: text in sam.fact("last_problem"), 5)
-
-
-def test_segment_everything_says_that_it_is_not_there_yet(sam: Any) -> None:
-    assert sam.everything.wait_for_server(10)
-    goal = sam.everything.send_goal_async(SegmentEverything.Goal())
-    sam.wait(goal.done)
-    result = goal.result().get_result_async()
-    sam.wait(result.done)
-    assert result.result().result.status.code == INVALID
-    assert "not available yet" in result.result().result.status.message
 
 
 @pytest.mark.parametrize(
