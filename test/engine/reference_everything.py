@@ -49,7 +49,7 @@ class _Float(nn.Module):
 
 
 def nms(boxes: Tensor, scores: Tensor, categories: Tensor, iou_threshold: float) -> Tensor:
-    """torchvision's batched_nms for boxes of one category, pair by pair."""
+    """What torchvision's batched_nms does, for boxes of one category, pair by pair."""
     assert not categories.any()
     stays: list[int] = []
     for index in scores.sort(descending=True, stable=True).indices.tolist():

@@ -56,14 +56,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def pair(sam: Any) -> tuple[Any, Segmenter]:
-    """The reference's model, and ours with its weights; logits above 3 make masks of many sizes."""
+    """The reference's model, and ours with its weights; logits above 2 make masks of all sizes."""
     theirs = copy.deepcopy(sam)
     width, cells, image_size = 32, (16, 16), 128
     encoder = _image_encoder(SamConfig(ViTConfig(width, 2, 2, (1,), 5), image_size, 8, width))
     decoder = MaskDecoder(width, TwoWayTransformer(2, width, 2, 64))
     ours = Sam(encoder, PromptEncoder(width, cells, (128, 128), 8), decoder, image_size).eval()
     ours.load_state_dict(theirs.state_dict())
-    theirs.mask_threshold = ours.mask_threshold = 3.0
+    theirs.mask_threshold = ours.mask_threshold = 2.0
     return theirs, Segmenter(ours)
 
 
@@ -89,11 +89,11 @@ def coffee(width: int) -> Picture:
 
 
 def _thresholds(found: Sequence[Hypothesis]) -> dict[str, float]:
-    quality = [item.predicted_iou for item in found]
-    stability = [item.stability for item in found]
+    quality = [item.predicted_iou for item in found if item.area]
+    stability = [item.stability for item in found if item.area]
     return {
         "pred_iou_thresh": float(np.quantile(quality, 0.4)),
-        "stability_score_thresh": float(np.quantile(stability, 0.4)),
+        "stability_score_thresh": float(np.quantile(stability, 0.3)),
     }
 
 
@@ -105,7 +105,8 @@ def assert_equal(ours: Sequence[Hypothesis], theirs: Sequence[dict[str, Any]]) -
         twin = max(left, key=lambda item: same(item.mask, record["segmentation"]))
         left.remove(twin)
         assert same(twin.mask, record["segmentation"]) > 0.99
-        assert twin.stability == pytest.approx(record["stability_score"], abs=2e-3, nan_ok=True)
+        stability = np.nan_to_num(record["stability_score"])  # 0 / 0 where the mask is empty
+        assert twin.stability == pytest.approx(stability, abs=2e-3)
         assert twin.predicted_iou == pytest.approx(
             np.clip(record["predicted_iou"], 0, 1), abs=1e-4
         )
@@ -172,7 +173,7 @@ def test_equal_to_the_reference_with_vit_b(reference: Any) -> None:
 def test_masks_are_measured_sorted_and_nested(pair: Any, sharp: Picture) -> None:
     found = segment_everything(pair[1], sharp, ALL)
     scores = [item.score for item in found]
-    assert scores == sorted(scores, reverse=True) and 0 <= min(scores) and max(scores) <= 1
+    assert scores == sorted(scores, reverse=True) and min(scores) >= 0 and max(scores) <= 1
     for item in found:
         assert item.mask.shape == sharp.shape[:2] and item.area == np.count_nonzero(item.mask)
         assert item.logits.shape == pair[1].sam.prompt_encoder.mask_input_size
