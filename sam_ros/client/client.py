@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -71,6 +72,7 @@ class SamClient:
         self._executor.add_node(self._own)
         self._thread = threading.Thread(target=self._spin, name="sam_client", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # Python must not end while the thread is in ROS
 
     def __enter__(self) -> SamClient:
         return self
@@ -85,6 +87,7 @@ class SamClient:
 
     def close(self) -> None:
         """Ends the client's thread; what still waits for an answer gets NoAnswer."""
+        atexit.unregister(self.close)
         self._executor.shutdown()
         if threading.current_thread() is not self._thread:
             self._thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -235,6 +236,8 @@ def test_the_example_of_the_document_works(sam: Any, tmp_path: Path) -> None:
         future = caller.call_async(Trigger.Request())
         sam.wait(future.done, 30)
         assert future.result().success and future.result().message == "59.5 39.5"
+        process.send_signal(signal.SIGINT)  # it closes nothing, and ends all the same
+        assert process.wait(30) in (0, 1, -signal.SIGINT)  # Python's own ways to end by Ctrl-C
     finally:
         process.kill()
         process.wait()
