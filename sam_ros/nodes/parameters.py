@@ -84,7 +84,11 @@ class Parameters:
         live=True,
     )
     max_rate_hz: float = _declare(
-        0.0, "Most pictures to encode per second [Hz]. 0: no limit.", low=0, high=1000, live=True
+        0.0,
+        "Most pictures to encode per second [Hz], of recorded time under use_sim_time. 0: no limit.",
+        low=0,
+        high=1000,
+        live=True,
     )
     embedding_cache_size: int = _declare(
         16,
