@@ -40,7 +40,7 @@ def load(name: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["segment", "demo"])
+@pytest.mark.parametrize("name", sorted(path.name[:-10] for path in FOLDER.glob("*.launch.py")))
 def test_launch_files_are_python_that_compiles(name: str) -> None:
     """Without launch there is still this much to know."""
     source = (FOLDER / f"{name}.launch.py").read_text()
@@ -53,7 +53,10 @@ def test_launch_files_are_python_that_compiles(name: str) -> None:
     ("name", "wanted"),
     [
         ("segment", {"model", "image", "rviz", "namespace", "params_file", "image_transport"}),
+        ("segment", {"use_depth", "depth", "cameras", "labels_file", "fixed_frame"}),
         ("demo", {"path", "rate", "hold"}),
+        ("nav2", {"use_depth", "labels_file"}),
+        ("foundationpose", {"image", "depth", "camera_info"}),
     ],
 )
 def test_every_argument_is_described(name: str, wanted: set[str]) -> None:
@@ -88,6 +91,53 @@ def test_inputs_follow_the_image_topic(image: str, info: str, expected: dict[str
     mapped = dict(load("segment")._inputs(image, info))
     assert {name: mapped.get(name) for name in expected} == expected
     assert bool(mapped) == bool(expected)
+
+
+@NEED_LAUNCH
+def test_clicks_and_depth_follow_their_topics() -> None:
+    """rqt_image_view publishes beside the picture; depth has its calibration beside it."""
+    mapped = dict(load("segment")._inputs("/cam/color/image_raw", "", "/cam/aligned/image_raw"))
+    assert mapped["image_mouse_left"] == "/cam/color/image_raw_mouse_left"
+    assert mapped["depth"] == "/cam/aligned/image_raw"
+    assert mapped["depth/camera_info"] == "/cam/aligned/camera_info"
+
+
+def started(**arguments: str) -> list[dict[str, Any]]:
+    """What segment.launch.py asks of launch_ros.actions.Node."""
+    from launch import LaunchContext
+
+    module, context = load("segment"), LaunchContext()
+    module.Node = lambda **fields: fields
+    for name, default, _ in module.ARGUMENTS:
+        context.launch_configurations[name] = arguments.get(name, default)
+    return list(module._nodes(context))
+
+
+@NEED_LAUNCH
+def test_several_cameras_are_one_process() -> None:
+    """Each in its namespace; the topics are relative, so they are in it too."""
+    (node,) = started(cameras="front, rear", namespace="/robot/", image="color/image_raw")
+    assert node["arguments"][:2] == ["--cameras", "robot/front,robot/rear"]
+    assert node["namespace"] == ""
+    assert ("camera_info", "color/camera_info") in node["remappings"]
+    with pytest.raises(RuntimeError, match="image: /cam/image_raw"):
+        started(cameras="front,rear", image="/cam/image_raw")
+
+
+@NEED_LAUNCH
+def test_what_is_given_goes_to_the_node_and_the_rest_to_the_file() -> None:
+    (node,) = started(namespace="arm", use_depth="true", model="sam_vit_b")
+    assert node["namespace"] == "arm" and "--cameras" not in node["arguments"]
+    assert node["parameters"][1] == {"model": "sam_vit_b", "use_depth": True}
+    assert started()[0]["parameters"][1] == {}
+
+
+@NEED_LAUNCH
+def test_rviz_shows_the_first_camera() -> None:
+    _, rviz = started(cameras="front,rear", image="image_raw", rviz="true", fixed_frame="map")
+    mapped = dict(rviz["remappings"])
+    assert mapped["/sam/points"] == "/front/sam/points" and mapped["/image"] == "/front/image_raw"
+    assert rviz["arguments"][-2:] == ["-f", "map"]
 
 
 @NEED_LAUNCH
