@@ -29,6 +29,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
     }  # fmt: skip
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=EMBEDDING)
     model = CLIPModel(config)
+    nn.init.normal_(model.text_model.embeddings.token_embedding.weight, std=0.3)
     _begin(model.vision_model)
     return model
 
@@ -44,37 +45,16 @@ def make_processor() -> CLIPImageProcessor:
 
 @torch.no_grad()
 def _begin(vision: nn.Module) -> None:
-    """Weights that look like a trained transformer's (Trockman and Kolter 2023, 2305.09828).
-
-    Attention starts local: queries and keys agree on the position, values pass through with the
-    sign reversed, positions are sines. With little data and time this is worth many epochs.
-    """
+    """First weights: positions as sines, features as lively as their input."""
     width = vision.config.hidden_size
     side = vision.config.image_size // vision.config.patch_size
     vision.embeddings.position_embedding.weight.copy_(
         torch.cat([torch.zeros(1, width), torch.from_numpy(_sines(side, width))])
     )
-    vision.embeddings.class_embedding.mul_(0.02)
     nn.init.trunc_normal_(vision.embeddings.patch_embedding.weight, std=0.05)
-    for layer in vision.encoder.layers:
-        attention = layer.self_attn
-        heads, dim = attention.num_heads, attention.head_dim
-        for head in range(heads):
-            rows = slice(head * dim, (head + 1) * dim)
-            query, key = _factors(0.7, 0.7, width, dim)
-            attention.q_proj.weight[rows] = query
-            attention.k_proj.weight[rows] = key
-        value, out = _factors(0.4, -0.4, width, width)
-        attention.v_proj.weight.copy_(value)
-        attention.out_proj.weight.copy_(out.T)
-
-
-def _factors(noise: float, identity: float, width: int, rank: int) -> tuple[Tensor, Tensor]:
-    """Two (rank, width) matrices whose product is nearly a noisy multiple of the identity."""
-    target = noise * torch.randn(width, width) / width**0.5 + identity * torch.eye(width)
-    left, values, right = torch.linalg.svd(target)
-    root = values[:rank].sqrt()[:, None]
-    return root * left[:, :rank].T, root * right[:rank]
+    for module in vision.encoder.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
 
 
 def _sines(side: int, width: int) -> np.ndarray:

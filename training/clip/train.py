@@ -22,13 +22,15 @@ from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from training.clip.captions import Caption, Speaker, fits, make_tokenizer
 from training.clip.crops import GROUND
+from training.clip.meanings import Meanings
 from training.clip.pictures import Batch, Pictures
-from training.clip.towers import embed_pictures, embed_texts, make_model, make_processor
+from training.clip.towers import EMBEDDING, embed_pictures, embed_texts, make_model, make_processor
 from training.clip.vocabulary import Vocabulary
 from training.train import use_bf16_linears
 
 HOTTEST = math.log(50.0)  # upper bound of the logit scale's logarithm
-COLUMNS = ("step", "seconds", "loss", "top1", "scale")
+COLUMNS = ("step", "seconds", "loss", "texts", "top1", "scale")
+PARTS = ("model", "meanings", "average", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Schedule:
     concepts: int = 64  # names a picture is told apart from, besides the batch's own
     coloured: int = 24
     nonsense: int = 6
+    told: int = 48  # captions of a step that the text tower learns
     kept: float = 0.4  # of the patches are looked at ...
     whole_from: float = 0.85  # ... before all of them are
     learning_rate: float = 1.2e-3
@@ -57,6 +60,7 @@ class State:
     """Everything that a stopped run needs to go on."""
 
     model: CLIPModel
+    meanings: Meanings
     average: CLIPModel
     optimizer: torch.optim.Optimizer
     step: int = 0
@@ -65,27 +69,29 @@ class State:
     def save(self, path: Path) -> None:
         """Write the state; the file is complete whenever it exists."""
         partial = path.with_suffix(".partial")
-        content = {k: getattr(self, k).state_dict() for k in ("model", "average", "optimizer")}
+        content = {k: getattr(self, k).state_dict() for k in PARTS}
         torch.save({**content, "step": self.step, "seconds": self.seconds}, partial)
         partial.rename(path)
 
     def load(self, path: Path) -> None:
         """Read a state that :meth:`save` wrote."""
         content = torch.load(path, weights_only=True)
-        for key in ("model", "average", "optimizer"):
+        for key in PARTS:
             getattr(self, key).load_state_dict(content[key])
         self.step, self.seconds = content["step"], content["seconds"]
 
 
-def new_state(tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int) -> State:
-    """Fresh towers, their average and an optimizer."""
+def new_state(
+    tokenizer: PreTrainedTokenizerFast, vocabulary: Vocabulary, schedule: Schedule, seed: int
+) -> State:
+    """Fresh towers and meanings, the towers' average and an optimizer."""
     torch.manual_seed(seed)
-    model = make_model(tokenizer)
+    model, meanings = make_model(tokenizer), Meanings(vocabulary, EMBEDDING)
     decayed = [p for p in model.parameters() if p.ndim >= 2]
-    free = [p for p in model.parameters() if p.ndim < 2]
+    free = [p for p in model.parameters() if p.ndim < 2] + [*meanings.parameters()]
     groups = [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": free}]
     optimizer = torch.optim.AdamW(groups, schedule.learning_rate, (0.9, 0.98), weight_decay=0.0)
-    return State(model, copy.deepcopy(model).requires_grad_(False), optimizer)
+    return State(model, meanings, copy.deepcopy(model).requires_grad_(False), optimizer)
 
 
 def speak(batch: Batch, speaker: Speaker, schedule: Schedule) -> list[Caption]:
@@ -129,12 +135,15 @@ def train_step(
         group["lr"] = schedule.rate(progress, state.step)
     kept = schedule.kept if progress < schedule.whole_from else 1.0
     pictures = embed_pictures(state.model, torch.from_numpy(batch.pixels), kept)
-    texts = embed_texts(state.model, tokenizer, [caption.text for caption in captions])
-    logits = state.model.logit_scale.exp() * pictures @ texts.T
+    meant = state.meanings(captions)
+    logits = state.model.logit_scale.exp() * pictures @ meant.T
     weights = torch.from_numpy(fits(captions, batch.labels, batch.colours))
+    told = torch.randperm(len(captions))[: schedule.told]
+    texts = embed_texts(state.model, tokenizer, [captions[int(k)].text for k in told])
+    missed = 1 - (texts * meant[told].detach()).sum(1).mean()
     loss = contrast(logits, weights)
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    (loss + 2 * missed).backward()
     nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
     state.optimizer.step()
     state.step += 1
@@ -143,10 +152,17 @@ def train_step(
         decay = min(schedule.average, (1 + state.step) / (10 + state.step))
         averaged = [p.data for p in state.average.parameters()]
         torch._foreach_lerp_(averaged, [p.data for p in state.model.parameters()], 1 - decay)
-        best = weights.gather(1, logits.argmax(1, keepdim=True)) >= 1
-        named = torch.from_numpy(batch.labels >= 0)
-    top1 = best[named].float().mean().item()
-    return {"loss": loss.item(), "top1": top1, "scale": state.model.logit_scale.exp().item()}
+    figures = {"loss": loss.item(), "texts": missed.item()}
+    figures["top1"] = hit_rate(logits.detach(), weights, captions)
+    return figures | {"scale": state.model.logit_scale.exp().item()}
+
+
+def hit_rate(logits: Tensor, weights: Tensor, captions: list[Caption]) -> float:
+    """How often the best plain name is a right one, of the pictures that have one."""
+    plain = torch.tensor([bool(c.concepts) and c.colour < 0 and c.weight == 1 for c in captions])
+    right = weights[:, plain] > 0
+    best = right.gather(1, logits[:, plain].argmax(1, keepdim=True))
+    return best[right.any(1)].float().mean().item()
 
 
 def export(state: State, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -161,7 +177,7 @@ def run(args: argparse.Namespace, schedule: Schedule) -> None:
     """Train until the time is used up."""
     vocabulary = Vocabulary.read()
     tokenizer = make_tokenizer(vocabulary)
-    state = new_state(tokenizer, schedule, args.seed)
+    state = new_state(tokenizer, vocabulary, schedule, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     saved = args.out / "state.pt"
     if args.resume and saved.exists():
