@@ -73,6 +73,11 @@ class Camera:
             return np.zeros(3)
         return np.array([-self.P[0, 3] / self.P[0, 0], -self.P[1, 3] / self.P[1, 1], 0.0])
 
+    @property
+    def pitch(self) -> float:
+        """Width of a pixel at a distance of 1 m [m]."""
+        return float(1.0 / self._intrinsics[0, 0])
+
     @cached_property
     def ray_grid(self) -> npt.NDArray[np.float32]:
         """(H, W, 3) ``rays`` of all pixels; made once, milliseconds to half a second."""

@@ -13,24 +13,27 @@ class CameraSource:
     Args:
         topic: where it comes from, for people to read.
         rectified: the pictures are rectified: P describes them instead of K and D.
+
+    Attributes:
+        problem: why there is no camera; "" when there is one.
     """
 
     def __init__(self, topic: str, rectified: bool) -> None:
-        self._topic, self._rectified = topic, rectified
+        self._topic, self.rectified = topic, rectified
         self._info: CameraInfo | None = None
         self._camera: Camera | None = None
-        self._problem = f"camera_info: none has arrived on {topic} yet"
+        self.problem = f"camera_info: none has arrived on {topic} yet"
 
     def take(self, msg: CameraInfo) -> None:
         """Keeps a message; the camera is only made anew where anything but the header changed."""
         old, self._info = self._info, msg
         if old is not None and _fields(old) == _fields(msg):
             return
-        self._camera, self._problem = None, ""
+        self._camera, self.problem = None, ""
         try:
-            self._camera = to_camera(msg, self._rectified)
+            self._camera = to_camera(msg, self.rectified)
         except ValueError as error:
-            self._problem = f"camera_info on {self._topic}: {error}"
+            self.problem = f"camera_info on {self._topic}: {error}"
 
     def camera(self, size: tuple[int, int]) -> Camera:
         """The camera of a picture of this (H, W).
@@ -40,7 +43,7 @@ class CameraSource:
         """
         camera = self._camera
         if camera is None:
-            raise ValueError(self._problem)
+            raise ValueError(self.problem)
         if camera.size != size:
             raise ValueError(
                 f"camera_info on {self._topic}: of a picture of {camera.width} x {camera.height} "

@@ -79,7 +79,7 @@ def decode(msg: Image | CompressedImage) -> Picture:
     if msg.encoding not in ENCODINGS:
         return _decode_with_cv_bridge(msg)
     encoding = ENCODINGS[msg.encoding]
-    pixels = _view(msg, encoding)
+    pixels = pixel_view(msg, encoding)
     if encoding.order == "rgb":
         return pixels[..., :3]
     if encoding.order == "bgr":
@@ -98,7 +98,7 @@ def decode_mask(msg: Image) -> npt.NDArray[np.bool_]:
     if encoding is None or encoding.channels != 1:
         wanted = ", ".join(name for name, item in ENCODINGS.items() if item.channels == 1)
         raise ImageError(f"mask.encoding: {msg.encoding!r}; expected one of {wanted}")
-    return np.asarray(_view(msg, encoding)[..., 0] > 0)
+    return np.asarray(pixel_view(msg, encoding)[..., 0] > 0)
 
 
 def to_image(pixels: npt.NDArray[Any], encoding: str, header: Header) -> Image:
@@ -134,8 +134,12 @@ def to_image(pixels: npt.NDArray[Any], encoding: str, header: Header) -> Image:
     return msg
 
 
-def _view(msg: Image, encoding: Encoding) -> npt.NDArray[Any]:
-    """(H, W, C) view of the message's bytes, in the dtype and byte order the message declares."""
+def pixel_view(msg: Image, encoding: Encoding) -> npt.NDArray[Any]:
+    """(H, W, C) view of the message's bytes, in the dtype and byte order the message declares.
+
+    Raises:
+        ImageError: zero size, or data that do not fill the picture.
+    """
     _check_size(msg)
     row = msg.width * encoding.pixel_bytes
     if msg.step < row:

@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 
 from sam_ros.nodes.camera import CameraSource, is_rectified
 from sam_ros.nodes.clicks import Clicks
+from sam_ros.nodes.depth import DepthSource
 from sam_ros.nodes.diagnostics import Diagnostics, Tally
 from sam_ros.nodes.everything import Everything
 from sam_ros.nodes.everything_stream import EverythingStream
@@ -28,6 +29,7 @@ from sam_ros.nodes.parameters import Parameters, declare
 from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.segmentation import Segmentation
 from sam_ros.nodes.services import Services
+from sam_ros.nodes.space import Space
 from sam_ros.nodes.status import Refused
 from sam_ros.nodes.transforms import Transforms
 from sam_ros.nodes.worker import ModelThread
@@ -67,9 +69,11 @@ class SamNode(LifecycleNode):
             thread,
         )
         self._outputs = Outputs(self, self._tally, self._model)
+        self._space = Space(self)
         self._inputs: Inputs | None = None
         self._clicks: Clicks | None = None
         self._transforms: Transforms | None = None
+        self._depth: DepthSource | None = None
         self._requests = Services(self, self._gate, self._model, self._enable)
         self._everything = Everything(self, self._gate, lambda: self.parameters, self._model)
         self._everything_stream = EverythingStream(self._gate, lambda: self.parameters)
@@ -151,15 +155,18 @@ class SamNode(LifecycleNode):
             self._gate.take_requests,
             self._refuse,
         )
+        self._depth = DepthSource(
+            self, lambda: self.parameters, camera, self._transforms, self._space, self._tally
+        )
         self._gate.active = True
         self._hand_over(lambda segmentation: self._outputs.announce(segmentation.objects))
 
     def _deactivate(self) -> None:
         self._gate.active = False
-        for part in (self._inputs, self._clicks, self._transforms):
+        for part in (self._inputs, self._clicks, self._depth, self._transforms):
             if part is not None:
                 part.destroy()
-        self._inputs = self._clicks = self._transforms = None
+        self._inputs = self._clicks = self._depth = self._transforms = None
         self._forget_frames()
 
     def _clean_up(self) -> None:
@@ -191,6 +198,8 @@ class SamNode(LifecycleNode):
     def _publish(self, scene: Scene | None, objects: Objects) -> None:
         if self._gate.active:
             self._outputs.publish(scene, objects)
+            if scene and (depth := self._depth):  # it may be deactivated meanwhile
+                depth.place(scene)
 
     def _autostart(self) -> None:
         self._start.cancel()
@@ -233,6 +242,7 @@ class SamNode(LifecycleNode):
             "state": state if gate.enabled else f"{state}, disabled",
             "failure": gate.failure,
             "transforms": self._transforms.problem if self._transforms else "",
+            "depth": self._depth.problem if self._depth else "",
             "model": self._model(),
             "device": gate.segmentation.device if gate.segmentation else "",
             "objects": str(len(gate.segmentation.objects)) if gate.segmentation else "0",

@@ -89,13 +89,13 @@ def mask_images(header: Header, size: Size, results: Iterable[InstanceResult]) -
 def instance_mask(header: Header, size: Size, results: Sequence[InstanceResult]) -> Image:
     """16UC1, each pixel the instance_id of the object that owns it, 0 elsewhere."""
     values = [result.instance_id for result in results]
-    return to_image(_paint(size, results, values, np.uint16), "16UC1", header)
+    return to_image(paint(size, results, values, np.uint16), "16UC1", header)
 
 
 def label_mask(header: Header, size: Size, results: Sequence[InstanceResult]) -> Image:
     """mono8, each pixel the class number of the object that owns it, 0 elsewhere."""
     values = [result.class_id for result in results]
-    return to_image(_paint(size, results, values, np.uint8), "mono8", header)
+    return to_image(paint(size, results, values, np.uint8), "mono8", header)
 
 
 def confidence(header: Header, size: Size, results: Sequence[InstanceResult]) -> Image:
@@ -103,7 +103,7 @@ def confidence(header: Header, size: Size, results: Sequence[InstanceResult]) ->
     values = [
         max(1, round(255 * chosen.score)) if (chosen := item.chosen) else 0 for item in results
     ]
-    return to_image(_paint(size, results, values, np.uint8), "mono8", header)
+    return to_image(paint(size, results, values, np.uint8), "mono8", header)
 
 
 def label_info(header: Header, classes: Mapping[int, str], threshold: float = 0.0) -> LabelInfo:
@@ -156,7 +156,7 @@ def _to_hypothesis(item: Hypothesis) -> MaskHypothesis:
     )
 
 
-def _paint(
+def paint(
     size: Size, results: Sequence[InstanceResult], values: Sequence[int], dtype: Any
 ) -> npt.NDArray[Any]:
     """(H, W) with each mask filled by its value, large first: a part shows on its whole."""

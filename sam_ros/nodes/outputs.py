@@ -40,12 +40,12 @@ class Outputs:
     """
 
     def __init__(self, node: LifecycleNode, tally: Tally, model: Callable[[], str]) -> None:
-        self._node, self._tally, self._model = node, tally, model
+        self._tally, self._model = tally, model
         self.shown: Frame | None = None
         self._classes: dict[str, int] | None = None
         self._prompts: Sequence[Any] | None = None
         self._makers: list[tuple[LifecyclePublisher, Maker]] = [
-            (self._create(kind, f"~/{name}"), maker)
+            (create_publisher(node, kind, f"~/{name}", LATEST), maker)
             for name, kind, maker in (
                 ("instances", InstanceArray, self._instances),
                 ("mask", Image, _mask),
@@ -56,8 +56,8 @@ class Outputs:
                 ("overlay", Image, _overlay),
             )
         ]
-        self._label_info = self._create(LabelInfo, "~/label_info", LATCHED)
-        self._active_prompts = self._create(PromptArray, "~/active_prompts", LATCHED)
+        self._label_info = create_publisher(node, LabelInfo, "~/label_info", LATCHED)
+        self._active_prompts = create_publisher(node, PromptArray, "~/active_prompts", LATCHED)
 
     def publish(self, scene: Scene | None, objects: Objects) -> None:
         """Publishes a scene; the latched topics only where they have changed."""
@@ -100,6 +100,15 @@ class Outputs:
         return messages.to_instance_array(
             scene.frame.header, scene.frame.size, self._model(), scene.age, scene.results
         )
+
+
+def create_publisher(
+    node: LifecycleNode, kind: Any, name: str, qos: QoSProfile
+) -> LifecyclePublisher:
+    """A publisher that is silent while the node is not active; its QoS can be overridden."""
+    return node.create_lifecycle_publisher(
+        kind, name, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+    )
 
 
 def _mask(scene: Scene) -> Image:

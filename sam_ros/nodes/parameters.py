@@ -138,6 +138,24 @@ class Parameters:
         high=1,
         live=True,
     )
+    use_depth: bool = _declare(
+        True, "Subscribe to depth, for ~/points, ~/detections_3d and the other outputs in space."
+    )
+    depth_scale: float = _declare(
+        0.001,
+        "Metres of one unit of a 16UC1 depth image; 32FC1 is in metres.",
+        low=1e-6,
+        high=1,
+        live=True,
+    )
+    target_frame: str = _declare(
+        "",
+        "TF frame in which clouds, boxes and instances' frames are given. Empty: the camera's.",
+        live=True,
+    )
+    publish_tf: bool = _declare(
+        False, "Publish a TF frame for each object, NODE/OBJECT_ID, in its box.", live=True
+    )
     points_per_side: int = _declare(
         16,
         "Everything mode clicks on a grid of this many points along x and along y. The reference "

@@ -1,0 +1,116 @@
+"""Which pixels of an object's mask have a depth to be trusted.
+
+Depth cameras invent readings between the object and what lies behind it ("flying pixels"), and a
+mask is never exact to the pixel. So the middle of the mask says where the object is, and pixels
+of its rim are taken as far as they continue that surface.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bools = npt.NDArray[np.bool_]
+Depth = npt.NDArray[np.float32]
+
+RIM = 3  # pixels along the outline that are doubtful
+RINGS = 4 * RIM  # that may be taken back: the middle does not reach far into a corner
+FEWEST = 0.2  # of a mask that its middle must keep; of a thinner one, all pixels count
+JUMP = 0.03  # of the distance: a step between neighbours that a surface does not make
+STEP = 0.01  # of the distance: how far a pixel of the rim may lie from its neighbours
+GAP = 0.5  # of the object's width: what lies farther behind or in front is another thing
+SAMPLES = 2000  # pixels looked at to find such gaps
+
+
+def surface(depth: Depth, mask: Bools, pitch: float) -> Bools:
+    """The pixels of a mask that belong to the object's surface.
+
+    Args:
+        depth: (H, W) float32 metres, NaN where there is none.
+        mask: (H, W) bool.
+        pitch: width of a pixel at a distance of 1 m [m], 1 / focal length.
+
+    Returns:
+        (H, W) bool, a part of the mask; empty where no pixel has a depth.
+    """
+    known = mask & np.isfinite(depth)
+    core = eroded(mask, RIM) & known
+    if np.count_nonzero(core) < FEWEST * np.count_nonzero(known):
+        core = known
+    core = _in_main_layer(depth, _smooth(depth, core), pitch)
+    return _grown(depth, core, known)
+
+
+def eroded(mask: Bools, steps: int) -> Bools:
+    """The middle of a (H, W) mask: pixels with nothing but mask in the square around them.
+
+    Args:
+        mask: it goes on beyond the edges of the picture.
+        steps: half the side of the square [px].
+    """
+    inner = mask.copy()
+    for step in range(1, steps + 1):
+        inner[:, step:] &= mask[:, :-step]
+        inner[:, :-step] &= mask[:, step:]
+    across = inner.copy()
+    for step in range(1, steps + 1):
+        inner[step:] &= across[:-step]
+        inner[:-step] &= across[step:]
+    return inner
+
+
+def _smooth(depth: Depth, core: Bools) -> Bools:
+    """Drops both sides of every jump in depth."""
+    limit = JUMP * depth
+    smooth = core.copy()
+    across = np.abs(depth[:, 1:] - depth[:, :-1]) > limit[:, 1:]
+    down = np.abs(depth[1:] - depth[:-1]) > limit[1:]
+    smooth[:, 1:] &= ~across
+    smooth[:, :-1] &= ~across
+    smooth[1:] &= ~down
+    smooth[:-1] &= ~down
+    return smooth if smooth.any() else core
+
+
+def _in_main_layer(depth: Depth, core: Bools, pitch: float) -> Bools:
+    """Drops what a wide gap in depth divides from most of the pixels."""
+    values = depth[core]
+    if not len(values):
+        return core
+    some = np.sort(values[:: len(values) // SAMPLES + 1])
+    middle = float(some[len(some) // 2])
+    gap = GAP * pitch * middle * len(values) ** 0.5 + JUMP * middle
+    edges = np.concatenate(([0], np.flatnonzero(np.diff(some) > gap) + 1, [len(some)]))
+    if len(edges) == 2:
+        return core
+    most = int(np.argmax(np.diff(edges)))
+    low, high = some[edges[most]], some[edges[most + 1] - 1]
+    return np.asarray(core & (depth >= low - gap / 2) & (depth <= high + gap / 2))
+
+
+def _grown(depth: Depth, core: Bools, known: Bools) -> Bools:
+    """Takes back, ring by ring, pixels whose depth goes on from their neighbours'."""
+    taken, own = _framed(core), _framed(depth)
+    width = taken.shape[1]
+    inner, taken, own = taken[1:-1, 1:-1], taken.ravel(), own.ravel()
+    values = np.where(taken, own, 0)
+    left = np.flatnonzero(_framed(known & ~core))
+    for _ in range(RINGS):
+        around = left[:, None] + np.array((-1, 1, -width, width))
+        count = taken[around].sum(axis=1)
+        mean = values[around].sum(axis=1) / np.maximum(count, 1)
+        fits = (count > 0) & (np.abs(own[left] - mean) < STEP * own[left])
+        found, left = left[fits], left[~fits]
+        values[found], taken[found] = own[found], True
+        if not len(found):
+            break
+    return inner
+
+
+def _framed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """With a row or column of 0 on each side."""
+    framed = np.zeros((values.shape[0] + 2, values.shape[1] + 2), values.dtype)
+    framed[1:-1, 1:-1] = values
+    return framed

@@ -1,0 +1,329 @@
+"""A robot before a table: colour, depth and calibration in, boxes and clouds out, over DDS."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
+from node_client import NodeClient, boxed
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection3DArray
+
+from sam_ros.msg import InstanceArray, PromptArray
+from sam_ros.nodes.images import to_image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "geometry"))
+from tabletop import Ball, camera, render
+
+NEAR = 5e-3  # m
+OUTPUTS = {
+    "points": PointCloud2,
+    "target_points": PointCloud2,
+    "scene_points": PointCloud2,
+    "detections_3d": Detection3DArray,
+    "instances": InstanceArray,
+    "mask": Image,
+    "instance_mask": Image,
+}
+SPATIAL = [name for name in OUTPUTS if name not in ("instances", "mask", "instance_mask")]
+NAMES = ("carton", "tall box", "ball")
+
+
+class Robot:
+    """A client with a depth camera in front of the table."""
+
+    def __init__(self, client: NodeClient) -> None:
+        self.client, self.table = client, render(camera())
+        node = client.node
+        self._info = node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self._depth = node.create_publisher(Image, "depth", qos_profile_sensor_data)
+        self.got: dict[str, list[Any]] = {name: [] for name in OUTPUTS}
+        for name, kind in OUTPUTS.items():
+            node.create_subscription(kind, f"sam/{name}", self.got[name].append, 10)
+        names = [f"/sam/{name}" for name in OUTPUTS]
+        client.wait(lambda: all(node.count_publishers(name) for name in names))
+        client.wait(lambda: bool(self._depth.get_subscription_count()))
+        client.spin(0.3)
+
+    def calibrate(self, **fields: Any) -> None:
+        """Publishes the true calibration, or one with other fields."""
+        some = self.table.camera
+        values = {
+            "height": some.height,
+            "width": some.width,
+            "distortion_model": some.model,
+            "k": some.K.ravel().tolist(),
+            "d": some.D.tolist(),
+            "r": some.R.ravel().tolist(),
+            "p": some.P.ravel().tolist(),
+        }
+        self._info.publish(CameraInfo(**{**values, **fields}))
+        self.client.spin(0.1)
+
+    def show(self) -> Header:
+        """The picture of the table, seen by the node; nothing received before counts."""
+        header = self.client.show(self.table.rgb)
+        for messages in self.got.values():
+            messages.clear()
+        return header
+
+    def prompt(self, header: Header, **fields: Any) -> None:
+        """Asks for all three things at once, the tall box first: it is the target."""
+        prompts = []
+        for number in (2, 1, 3):
+            rows, columns = np.nonzero(self.table.numbers == number)
+            corners = (columns.min(), rows.min(), columns.max(), rows.max())
+            name = NAMES[number - 1]
+            prompts.append(boxed(*corners, object_id=name, label=name.split()[-1], **fields))
+        self.client.send("sam/prompts", PromptArray(header=header, prompts=prompts))
+
+    def measure(self, header: Header, depth: Any = None, encoding: str = "32FC1") -> None:
+        """Publishes the depth of the picture."""
+        depth = self.table.depth if depth is None else depth
+        self._depth.publish(to_image(depth, encoding, header))
+
+    def complete(self, names: Any = OUTPUTS) -> bool:
+        return all(self.got[name] for name in names)
+
+    def last(self, name: str) -> Any:
+        return self.got[name][-1]
+
+    def warned(self, text: str) -> bool:
+        """Whether the newest diagnostics warn of it."""
+        status = self.client.fresh_diagnostics()
+        return text in status.message and text in self.client.fact("depth")
+
+
+@pytest.fixture(scope="module")
+def running(start_node: Any, client: NodeClient) -> Robot:
+    start_node()
+    client.wait_for_node()
+    return Robot(client)
+
+
+@pytest.fixture
+def robot(running: Robot) -> Iterator[Robot]:
+    assert running.client.call("clear").success
+    running.calibrate()
+    yield running
+    running.client.call("clear")
+
+
+@pytest.fixture
+def placed(robot: Robot) -> Robot:
+    """All outputs of one picture have arrived."""
+    header = robot.show()
+    robot.prompt(header)
+    robot.client.wait(lambda: bool(robot.got["instances"]))
+    robot.client.wait(lambda: robot.measure(header) or robot.complete())
+    robot.header = header
+    return robot
+
+
+def fields_of(cloud: PointCloud2) -> dict[str, np.ndarray]:
+    """The columns of a cloud by name, read as its fields say."""
+    kinds = {7: "f4", 6: "u4"}
+    dtype = np.dtype(
+        {
+            "names": [item.name for item in cloud.fields],
+            "formats": [kinds[item.datatype] for item in cloud.fields],
+            "offsets": [item.offset for item in cloud.fields],
+            "itemsize": cloud.point_step,
+        }
+    )
+    assert cloud.row_step == cloud.point_step * cloud.width and not cloud.is_bigendian
+    values = np.frombuffer(cloud.data, dtype).reshape(cloud.height, cloud.width)
+    return {name: values[name] for name in dtype.names}
+
+
+def places(cloud: PointCloud2) -> np.ndarray:
+    values = fields_of(cloud)
+    return np.stack([values[name] for name in "xyz"], axis=-1)
+
+
+def colours(cloud: PointCloud2) -> np.ndarray:
+    """(H, W, 3) red, green, blue."""
+    packed = np.ascontiguousarray(fields_of(cloud)["rgb"]).view(np.uint32)
+    return np.stack([(packed >> shift) & 255 for shift in (16, 8, 0)], axis=-1)
+
+
+def test_all_outputs_have_the_stamp_and_frame_of_the_picture(placed: Robot) -> None:
+    """What an exact-time synchroniser would join: one message of each with equal headers."""
+    for name, messages in placed.got.items():
+        assert placed.header in [item.header for item in messages], name
+    for item in placed.last("detections_3d").detections:
+        assert item.header == placed.header
+
+
+def test_the_organised_cloud_is_the_truth_pixel_by_pixel(placed: Robot) -> None:
+    cloud, table = placed.last("points"), placed.table
+    assert (cloud.height, cloud.width, cloud.is_dense) == (480, 640, False)
+    np.testing.assert_allclose(places(cloud), table.points, atol=1e-5)
+    np.testing.assert_array_equal(colours(cloud), table.rgb)
+    by_name = {item.object_id: item.instance_id for item in placed.last("instances").instances}
+    numbers = np.array([0, *(by_name[name] for name in NAMES)])
+    np.testing.assert_array_equal(fields_of(cloud)["instance_id"], numbers[table.numbers])
+
+
+def test_target_and_scene_share_the_points_between_them(placed: Robot) -> None:
+    """The target is the tall box: the first of its message."""
+    table, target = placed.table, placed.last("target_points")
+    mask = table.numbers == 2
+    assert target.height == 1 and target.is_dense
+    assert 0.95 * mask.sum() < target.width <= mask.sum()
+    points = places(target)[0]
+    thing = table.things[1]
+    outside = np.abs((points - thing.center) @ thing.axes) - thing.size / 2
+    assert outside.max() < 1e-4
+    assert (colours(target) == thing.colour).all()
+    scene = placed.last("scene_points")
+    assert scene.width == (~mask).sum()
+    np.testing.assert_allclose(places(scene)[0], table.points[~mask], atol=1e-5)
+
+
+def test_boxes_are_within_5_mm_of_the_truth(placed: Robot) -> None:
+    found = {item.id: item for item in placed.last("detections_3d").detections}
+    assert set(found) == set(NAMES)
+    for number, name in enumerate(NAMES, 1):
+        thing, item = placed.table.things[number - 1], found[name]
+        kind = item.results[0]
+        assert kind.hypothesis.class_id == name.split()[-1]
+        assert kind.hypothesis.score == pytest.approx(0.9)
+        seen = placed.table.points[placed.table.numbers == number].mean(axis=0)
+        np.testing.assert_allclose(vector(kind.pose.pose.position), seen, atol=NEAR)
+        size = vector(item.bbox.size)
+        if isinstance(thing, Ball):
+            np.testing.assert_allclose(np.sort(size)[1:], 2 * thing.radius, atol=NEAR)
+            continue
+        assert np.linalg.norm(vector(item.bbox.center.position) - thing.center) < NEAR
+        axes = rotation(item.bbox.center.orientation)
+        order = np.abs(axes.T @ thing.axes).argmax(axis=1)
+        np.testing.assert_allclose(size, thing.size[order], atol=NEAR)
+
+
+def test_millimetres_with_holes_are_the_same_scene(robot: Robot) -> None:
+    """16UC1, 0 for no reading: NaN in the organised cloud, absent from the others."""
+    depth = np.round(robot.table.depth * 1000).astype(np.uint16)
+    depth[::7, ::5] = 0
+    header = robot.show()
+    robot.prompt(header)
+    robot.client.wait(lambda: robot.measure(header, depth, "16UC1") or robot.complete())
+    points = places(robot.last("points"))
+    np.testing.assert_array_equal(np.isnan(points[..., 2]), depth == 0)
+    known = depth > 0
+    np.testing.assert_allclose(points[known], robot.table.points[known], atol=2e-3)
+    for name in ("target_points", "scene_points"):
+        assert np.isfinite(places(robot.last(name))).all()
+    assert len(robot.last("detections_3d").detections) == 3
+
+
+def test_depth_may_come_first_and_a_little_off(robot: Robot) -> None:
+    """Within sync_slop, 20 ms, the nearest serves; the outputs have the picture's stamp."""
+    header = robot.show()
+    for shift in (-30_000_000, 15_000_000, 33_000_000):
+        robot.measure(shifted(header, shift))
+        robot.client.spin(0.05)
+    robot.prompt(header)
+    robot.client.wait(lambda: robot.complete(SPATIAL))
+    assert robot.last("points").header == header
+
+
+def test_another_choice_of_an_old_picture_still_has_its_depth(placed: Robot) -> None:
+    for number in range(40):
+        placed.measure(shifted(placed.header, -(500 - number) * 10**9))
+    for messages in placed.got.values():
+        messages.clear()
+    reply = placed.client.call("select_hypothesis", object_id="carton", index=0)
+    assert reply.status.code == 0, reply.status.message
+    placed.client.wait(lambda: placed.complete())
+    assert placed.last("points").header == placed.header
+    carton = (placed.table.numbers == 1).sum()
+    assert 0.95 * carton < placed.last("target_points").width <= carton
+
+
+@pytest.mark.parametrize(
+    ("shift", "text"),
+    [(None, "depth: none"), (50_000_000, "depth: none within sync_slop, 0.02 s")],
+)
+def test_missing_depth_is_told_and_masks_go_on(robot: Robot, shift: int | None, text: str) -> None:
+    header = robot.show()
+    robot.prompt(header)
+    robot.client.wait(lambda: bool(robot.got["mask"]))
+    if shift is not None:
+        robot.client.wait(lambda: robot.measure(shifted(header, shift)) or robot.warned(text), 20)
+    else:
+        assert robot.warned(text)
+    assert not any(robot.got[name] for name in SPATIAL)
+    assert robot.last("mask").header == header
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"k": [0.0] * 9}, "K: focal lengths 0, 0"),
+        ({"width": 320, "height": 240}, "320 x 240 px; expected 640 x 480 px"),
+        ({"distortion_model": "odd", "d": [0.1]}, "distortion_model: 'odd'"),
+    ],
+)
+def test_a_bad_calibration_is_told_and_masks_go_on(
+    robot: Robot, fields: dict[str, Any], text: str
+) -> None:
+    robot.calibrate(**fields)
+    header = robot.show()
+    robot.prompt(header)
+    robot.client.wait(lambda: bool(robot.got["mask"]))
+    robot.client.wait(lambda: robot.measure(header) or robot.warned(text), 20)
+    assert not any(robot.got[name] for name in SPATIAL)
+
+
+@pytest.mark.parametrize(
+    ("depth", "encoding", "text"),
+    [
+        (np.ones((240, 320), np.float32), "32FC1", "320 x 240 px; expected 640 x 480 px"),
+        (np.ones((480, 640), np.uint8), "mono8", "depth.encoding: 'mono8'"),
+        (np.zeros((480, 640), np.uint16), "16UC1", "fewer than 10 readings on"),
+    ],
+)
+def test_bad_depth_is_told_and_masks_go_on(
+    robot: Robot, depth: np.ndarray, encoding: str, text: str
+) -> None:
+    header = robot.show()
+    robot.prompt(header)
+    robot.client.wait(lambda: bool(robot.got["mask"]))
+    robot.client.wait(lambda: robot.measure(header, depth, encoding) or robot.warned(text), 20)
+    assert robot.last("mask").header == header
+
+
+def test_clouds_can_be_read_by_sensor_msgs_py(placed: Robot) -> None:
+    """ROS's own reader finds the fields."""
+    reader = pytest.importorskip(
+        "sensor_msgs_py.point_cloud2", reason="needs sensor_msgs_py: it is part of ROS 2"
+    )
+    points = reader.read_points(placed.last("target_points"), ["x", "y", "z", "instance_id"])
+    np.testing.assert_array_equal(points["z"], places(placed.last("target_points"))[0, :, 2])
+
+
+def vector(msg: Any) -> np.ndarray:
+    return np.array((msg.x, msg.y, msg.z))
+
+
+def rotation(q: Any) -> np.ndarray:
+    """(3, 3) of a quaternion, column by column: where the axes go."""
+    w, v = q.w, np.array((q.x, q.y, q.z))
+    cross = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+    return np.eye(3) + 2 * w * cross + 2 * cross @ cross
+
+
+def shifted(header: Header, nanoseconds: int) -> Header:
+    total = header.stamp.sec * 10**9 + header.stamp.nanosec + nanoseconds
+    other = Header(frame_id=header.frame_id)
+    other.stamp.sec, other.stamp.nanosec = divmod(total, 10**9)
+    return other
