@@ -85,7 +85,7 @@ class Parameters:
     )
     max_rate_hz: float = _declare(
         0.0,
-        "Most pictures to encode per second [Hz], of recorded time under use_sim_time. 0: no limit.",
+        "Most pictures to encode per second [Hz]; by stamps under use_sim_time. 0: no limit.",
         low=0,
         high=1000,
         live=True,
