@@ -21,6 +21,7 @@ from sam_ros.nodes import messages
 from sam_ros.nodes.frames import Frame
 from sam_ros.nodes.gate import Gate
 from sam_ros.nodes.parameters import Parameters
+from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.segmentation import Segmentation
 from sam_ros.nodes.services import is_empty
 from sam_ros.nodes.status import Refused, invalid
@@ -74,15 +75,22 @@ class Everything:
     def _execute(self, goal: ServerGoalHandle) -> SegmentEverything.Result:
         try:
             result = self._seated(goal)
-        except Refused as refused:
-            goal.abort()
-            return SegmentEverything.Result(status=refused.status())
         except GoalCancelled:
             goal.canceled()
             status = Status(code=Status.INACTIVE, message="the goal was cancelled")
             return SegmentEverything.Result(status=status)
+        except Exception as error:
+            goal.abort()
+            return SegmentEverything.Result(status=self._why(error).status())
         goal.succeed()
         return result
+
+    def _why(self, error: Exception) -> Refused:
+        """What to tell of a failure; one that should not happen is logged."""
+        if isinstance(error, Refused):
+            return error
+        self._gate.log_fault(error)
+        return Refused(Status.INTERNAL, f"{type(error).__name__}: {error}")
 
     def _seated(self, goal: ServerGoalHandle) -> SegmentEverything.Result:
         if not self._goals.acquire(blocking=False):
@@ -102,11 +110,11 @@ class Everything:
         while found is None:
             goal.publish_feedback(SegmentEverything.Feedback(progress=progress))
             progress, found = self._ask(goal, step)
-        results = Things().update(found)
-        status = Status(message="" if results else NOTHING_FOUND)
+        scene = Scene(frame, tuple(Things().update(found)))
         array = messages.to_instance_array(
-            frame.header, frame.size, self._model(), frame.age, results
+            frame.header, frame.size, self._model(), scene.age, scene.results
         )
+        status = Status(message="" if found else NOTHING_FOUND)
         return SegmentEverything.Result(status=status, result=array)
 
     def _ask(self, goal: ServerGoalHandle, work: Callable[[Segmentation], Result]) -> Result:
@@ -121,13 +129,8 @@ class Everything:
             raise GoalCancelled
         try:
             return future.result()
-        except (Refused, GoalCancelled):
-            raise
         except CancelledError:
             raise Refused(Status.INACTIVE, "the node became inactive meanwhile") from None
-        except Exception as error:
-            self._gate.log_fault(error)
-            raise Refused(Status.INTERNAL, f"{type(error).__name__}: {error}") from error
 
 
 def _next(steps: Steps, _: Segmentation) -> tuple[float, Any]:

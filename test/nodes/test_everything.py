@@ -60,8 +60,8 @@ def test_everything_in_the_latest_picture(sam: Any) -> None:
     header = sam.show(scene())
     handle, progress = start(sam, Goal())
     ended = finish(sam, handle)
-    assert ended.status == GoalStatus.STATUS_SUCCEEDED
     assert ended.result.status.code == Status.OK, ended.result.status.message
+    assert ended.status == GoalStatus.STATUS_SUCCEEDED
     array = ended.result.result
     assert array.header == header and (array.height, array.width) == (120, 160)
     assert [item.object_id for item in array.instances] == ["thing_1", "thing_2"]
@@ -108,7 +108,7 @@ def test_thresholds_of_the_node_are_live(sam: Any) -> None:
         (Goal(pred_iou_thresh=1.5), "pred_iou_thresh: 1.5"),
         (Goal(pred_iou_thresh=math.nan), "pred_iou_thresh: nan"),
         (Goal(stability_score_thresh=-0.25), "stability_score_thresh: -0.25"),
-        (Goal(image=Image(height=5, width=5, encoding="rgb8")), "data"),
+        (Goal(image=Image(height=5, width=5, encoding="rgb8")), "image.step"),
         (Goal(image=Image(height=1, width=1, encoding="cmyk", data=[0])), "encoding"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
