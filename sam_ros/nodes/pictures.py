@@ -13,6 +13,7 @@ import numpy.typing as npt
 Picture = npt.NDArray[np.uint8]
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+BAG_SUFFIXES = (".mcap", ".db3")
 STILLS_RATE = 10.0
 
 
@@ -147,6 +148,8 @@ def open_pictures(path: str, rate: float = 0.0, hold: float = 0.0) -> Pictures:
     if path.isdigit():
         return Capture(int(path), rate)
     place = Path(path).expanduser()
+    if (place / "metadata.yaml").exists() or place.suffix in BAG_SUFFIXES:
+        raise PictureError(f"path: {place}; expected pictures, and bags are played by bag_source")
     if place.is_dir():
         files = sorted(item for item in place.iterdir() if _is_picture(item))
         if not files:

@@ -107,6 +107,8 @@ def test_a_spoilt_picture_in_a_folder_is_told_and_passed(folder: Path) -> None:
         ("987", "987.*camera"),
         ("FOLDER/notes.txt", "notes.txt.*expected a video"),
         ("FOLDER/empty", "empty.*found none"),
+        ("FOLDER/bag", "bag.*played by bag_source"),
+        ("FOLDER/bag.mcap", "bag.mcap.*played by bag_source"),
         ("FOLDER/spoilt.png", "spoilt.png.*expected a picture"),
         ("FOLDER/nothing.png", "nothing.png.*expected a picture"),
     ],
@@ -114,6 +116,9 @@ def test_a_spoilt_picture_in_a_folder_is_told_and_passed(folder: Path) -> None:
 def test_wrong_paths_are_explained(folder: Path, name: str, words: str) -> None:
     """What is wrong and what was expected."""
     (folder / "empty").mkdir()
+    (folder / "bag").mkdir()
+    (folder / "bag" / "metadata.yaml").touch()
+    (folder / "bag.mcap").touch()
     (folder / "spoilt.png").write_bytes(b"spoilt")
     (folder / "nothing.png").write_bytes(b"")
     with pytest.raises(PictureError, match=words):
