@@ -80,8 +80,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
     )
     if not _is_true(value["rviz"]):
         return [sam]
-    shown = cameras[0] if cameras else value["namespace"]
-    prefix = "/".join(part for part in ("", shown.strip("/")) if part)
+    prefix = (cameras[0] if cameras else value["namespace"]).strip("/")
     fixed = ["-f", value["fixed_frame"]] if value["fixed_frame"] else []
     rviz = Node(
         package="rviz2",
@@ -89,7 +88,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
         arguments=["-d", value["rviz_config"], *fixed],
         parameters=[simulated],
         remappings=[
-            *((f"/sam/{name}", f"{'/' if prefix else ''}{prefix}/sam/{name}") for name in SHOWN),
+            *((f"/sam/{name}", _within(prefix, f"sam/{name}")) for name in SHOWN),
             ("/image", _within(prefix, value["image"])),
         ],
     )
@@ -126,7 +125,8 @@ def _cameras(names: str, namespace: str) -> list[str]:
 
 
 def _within(prefix: str, topic: str) -> str:
-    return topic if topic.startswith("/") else "/".join(filter(None, ("", prefix, topic)))
+    """The absolute name of a topic in a namespace."""
+    return topic if topic.startswith("/") else "/" + "/".join(filter(None, (prefix, topic)))
 
 
 def _is_true(text: str) -> bool:

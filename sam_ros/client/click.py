@@ -66,7 +66,7 @@ def table(instance: Instance) -> str:
                 f"{item.predicted_iou:.3f}",
                 f"{item.stability:.3f}",
                 str(item.area),
-                " ".join(f"{value:.0f}" for value in item.box),
+                " ".join(str(round(float(value))) for value in item.box),
                 str(item.parent) if item.parent >= 0 else "",
             )
         )
