@@ -10,7 +10,7 @@ from sam_ros.engine.boxes import intersect, pixels_of
 from sam_ros.engine.clip_pixels import Picture
 from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.hypothesis import Hypothesis
-from sam_ros.engine.text import Scores, TextConfig, TextInstance, TextScorer
+from sam_ros.engine.text import Scores, Search, TextConfig, TextInstance, TextScorer
 
 Propose = Callable[[Picture, Embedding], Generator[float, None, Sequence[Hypothesis]]]
 
@@ -29,33 +29,34 @@ class ProposeAndRank:
     ) -> None:
         self._propose, self._scorer = propose, scorer
         self.config = config or TextConfig()
+        self._proposals: tuple[Embedding, Sequence[Hypothesis]] | None = None
 
-    def ground(
-        self,
-        rgb: Picture,
-        embedding: Embedding,
-        texts: Sequence[str],
-        pause: Callable[[], None] = lambda: None,
-    ) -> list[TextInstance]:
-        """See `Grounder`: dense scores choose the masks that are looked at in crops."""
-        proposals = _finish(self._propose(rgb, embedding), pause)
+    def search(self, rgb: Picture, embedding: Embedding, texts: Sequence[str]) -> Search:
+        """See `Grounder`: dense scores choose the masks that are looked at in crops.
+
+        The masks of the last picture are remembered: other texts on it cost their scores alone.
+        """
+        if self._proposals is None or self._proposals[0] is not embedding:
+            proposals = yield from self._all_masks(rgb, embedding)
+            self._proposals = embedding, proposals
+        proposals = self._proposals[1]
         if not proposals:
             return []
         dense = self._scorer.dense(rgb, [item.mask for item in proposals], texts)
+        yield
         chosen = [proposals[index] for index in best_rows(dense, self.config.crops)]
         return select(chosen, self._scorer.crops(rgb, chosen, texts), texts, self.config)
 
-
-def _finish(
-    steps: Generator[float, None, Sequence[Hypothesis]], pause: Callable[[], None]
-) -> list[Hypothesis]:
-    """What the steps return in the end, less what is empty."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return [item for item in end.value if item.area]
-        pause()
+    def _all_masks(
+        self, rgb: Picture, embedding: Embedding
+    ) -> Generator[None, None, list[Hypothesis]]:
+        masks = self._propose(rgb, embedding)
+        while True:
+            try:
+                next(masks)
+            except StopIteration as end:
+                return [item for item in end.value if item.area]
+            yield
 
 
 def best_rows(scores: Scores, count: int) -> list[int]:

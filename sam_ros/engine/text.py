@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from sam_ros.engine.boxes import Box
 from sam_ros.engine.clip import Clip
+from sam_ros.engine.clip_folder import find_folder
 from sam_ros.engine.clip_pixels import Picture
 from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.hypothesis import Hypothesis
@@ -20,6 +22,7 @@ from sam_ros.engine.phrases import Phrases
 
 Mask = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float32]
+Result = TypeVar("Result")
 
 MARGIN = 0.1  # of the box's longer side, on each side of a crop
 
@@ -56,30 +59,42 @@ class TextInstance:
     hypothesis: Hypothesis
 
 
+Search = Generator[None, None, list[TextInstance]]
+
+
 class Grounder(Protocol):
     """A way from words to masks."""
 
-    def ground(
-        self,
-        rgb: Picture,
-        embedding: Embedding,
-        texts: Sequence[str],
-        pause: Callable[[], None] = lambda: None,
-    ) -> list[TextInstance]:
-        """Finds what texts name.
+    def search(self, rgb: Picture, embedding: Embedding, texts: Sequence[str]) -> Search:
+        """Finds what texts name, in steps, so that the model can do other work in between.
 
         Args:
             rgb: (H, W, 3) uint8.
             embedding: of the same picture.
             texts: what to look for, without doubles.
-            pause: called every now and then, so that the model can do other work in between; what
-                it raises ends the search.
 
         Returns:
             Any number of instances of each text, none when nothing of that kind is there; in the
             order of the texts, best first.
         """
         ...
+
+
+def ground(
+    grounder: Grounder, rgb: Picture, embedding: Embedding, texts: Sequence[str]
+) -> list[TextInstance]:
+    """All steps of a search at once."""
+    return finish(grounder.search(rgb, embedding, texts))
+
+
+def finish(steps: Generator[Any, None, Result]) -> Result:
+    """Takes all steps that are left, and what they return."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 class TextScorer:
@@ -97,6 +112,16 @@ class TextScorer:
 
     def __init__(self, clip: Clip, phrases: Phrases) -> None:
         self._clip, self._phrases = clip, phrases
+
+    @classmethod
+    def load(cls, source: str | Path, device: str | torch.device) -> TextScorer:
+        """Loads a checkpoint and its phrases; see `Clip.load`.
+
+        Raises:
+            ValueError: it cannot be used; the message names it and the reason.
+        """
+        folder = find_folder(source)
+        return cls(Clip.load(folder, device), Phrases.read(folder))
 
     def dense(self, rgb: Picture, masks: Sequence[Mask], texts: Sequence[str]) -> Scores:
         """(N, T) probabilities from one pass over the whole picture: fast, coarse."""

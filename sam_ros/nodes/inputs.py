@@ -14,11 +14,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 from vision_msgs.msg import Detection2DArray
 
-from sam_ros.msg import PromptArray, Status
+from sam_ros.msg import Prompt, PromptArray
 from sam_ros.nodes.frames import Frame, nanoseconds
 from sam_ros.nodes.prompts import from_box, from_mask, label_score
 from sam_ros.nodes.requests import Request
-from sam_ros.nodes.status import Refused
+from sam_ros.nodes.status import Refused, invalid
 
 NEWEST = QoSProfile(
     depth=1,
@@ -95,8 +95,11 @@ class Inputs:
         self._on_requests([Request(from_mask(msg))])
 
     def _text(self, msg: String) -> None:
-        text = f"~/text {msg.data!r}: text prompts need a text model, and none is loaded"
-        self._on_refused(Refused(Status.TEXT_UNAVAILABLE, text))
+        """Words to look for from now on; they take the place of the last ones."""
+        if not msg.data:
+            self._on_refused(invalid("~/text: empty; expected words, such as red mug; cable"))
+        else:
+            self._on_requests([Request(Prompt(text=msg.data, persistence=Prompt.STICKY))])
 
 
 def subscribe(

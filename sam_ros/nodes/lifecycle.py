@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -31,6 +32,7 @@ from sam_ros.nodes.segmentation import Segmentation
 from sam_ros.nodes.services import Services
 from sam_ros.nodes.space import Space
 from sam_ros.nodes.status import Refused
+from sam_ros.nodes.throttle import Throttle
 from sam_ros.nodes.transforms import Transforms
 from sam_ros.nodes.worker import ModelThread
 
@@ -81,7 +83,10 @@ class SamNode(LifecycleNode):
         self._gate.worker.submit(import_libraries)
         if self.parameters.autostart:
             group = MutuallyExclusiveCallbackGroup()
-            self._start = self.create_timer(0.0, self._autostart, callback_group=group)
+            steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may not go yet
+            self._start = self.create_timer(
+                0.0, self._autostart, callback_group=group, clock=steady
+            )
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model and warms it up."""
@@ -128,7 +133,14 @@ class SamNode(LifecycleNode):
             self._gate.failure = str(error) or type(error).__name__
             raise
         self._gate.segmentation = Segmentation(
-            segmenter, self._frames, self._publish, self._tally, parameters, labels
+            segmenter,
+            self._frames,
+            self._publish,
+            self._tally,
+            parameters,
+            labels,
+            Throttle(self),
+            self._gate.worker.submit,
         )
         self.get_logger().info(f"{parameters.model} is loaded on {self._gate.segmentation.device}")
 

@@ -23,7 +23,7 @@ from sam_ros.engine import rle
 from sam_ros.engine.hypothesis import Hypothesis
 from sam_ros.msg import Instance, InstanceArray, Mask, MaskHypothesis, PromptArray
 from sam_ros.nodes.images import to_image
-from sam_ros.nodes.objects import UNNAMED, InstanceResult, PromptedObject
+from sam_ros.nodes.objects import UNNAMED, InstanceResult, Objects
 from sam_ros.nodes.prompts import to_box, to_message
 
 Size = tuple[int, int]
@@ -130,13 +130,15 @@ def to_detections(header: Header, results: Iterable[InstanceResult]) -> Detectio
     return Detection2DArray(header=header, detections=detections)
 
 
-def active_prompts(header: Header, objects: Iterable[PromptedObject]) -> PromptArray:
+def active_prompts(header: Header, objects: Objects) -> PromptArray:
     """The prompts that the node answers on every frame, in pixels of the pictures they name."""
     prompts = []
-    for item in objects:
+    for item in objects.sticky:
         msg = to_message(item.prompt, item.header)
+        msg.text = "; ".join(item.texts)
         msg.object_id, msg.label, msg.persistence = item.object_id, item.label, item.persistence
         prompts.append(msg)
+    prompts += [query.message() for query in objects.queries.values()]
     return PromptArray(header=header, prompts=prompts)
 
 

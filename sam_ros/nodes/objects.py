@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Instance, Prompt
 from sam_ros.nodes.labels import LAST_CLASS_ID
 from sam_ros.nodes.status import invalid
+
+if TYPE_CHECKING:
+    from sam_ros.nodes.texts import Query
 
 LAST_INSTANCE_ID = 65535
 UNNAMED = "object"  # the class of what has no label
@@ -66,6 +70,7 @@ class PromptedObject:
         selected: index of the chosen hypothesis in the newest result.
         pinned: a person or a node chose it; it is then looked for in the next result by its shape.
         logits: of each hypothesis of the newest result; empty before the first one.
+        texts: words that select among the hypotheses; ``given_label`` is what it is called then.
     """
 
     object_id: str
@@ -80,6 +85,8 @@ class PromptedObject:
     selected: int = 0
     pinned: bool = False
     logits: tuple[Logits, ...] = ()
+    texts: tuple[str, ...] = ()
+    given_label: str = ""
 
     def refined(self, prompt: EnginePrompt, header: Header) -> PromptedObject:
         """The object with more points, its chosen logits as the mask prompt.
@@ -99,7 +106,7 @@ class PromptedObject:
 
     def observed(self, hypotheses: Hypotheses) -> PromptedObject:
         """The object after a frame in which it was found."""
-        selected = 0
+        selected = self.selected if self.texts else 0
         if self.pinned and self.logits:
             selected = most_alike(self.logits[self.selected], [item.logits for item in hypotheses])
         return replace(self, selected=selected, logits=tuple(item.logits for item in hypotheses))
@@ -132,6 +139,7 @@ class Objects:
     Attributes:
         reserved: numbers of things that are no prompted objects.
         classes: label to its value in ~/label_mask, 1..255; a number once given stays.
+        queries: sticky prompts of nothing but text, by name; what they find are ONCE objects.
     """
 
     def __init__(self, capacity: int, labels: Mapping[int, str] | None = None) -> None:
@@ -139,6 +147,7 @@ class Objects:
         self._objects: dict[str, PromptedObject] = {}  # the most recently prompted last
         self._last_id = 0
         self.reserved: set[int] = set()
+        self.queries: dict[str, Query] = {}
         self._named = {str(number): name for number, name in (labels or {}).items()}
         self.classes: dict[str, int] = {name: int(key) for key, name in self._named.items()}
 
@@ -187,7 +196,7 @@ class Objects:
                 )
             persistence = msg.persistence if msg.object_id else known.persistence
             refined = replace(known.refined(prompt, msg.header), persistence=persistence)
-            return self._labelled(refined, msg.label, label_score) if msg.label else refined
+            return self.labelled(refined, msg.label, label_score) if msg.label else refined
         known_id = self._objects[msg.object_id].instance_id if msg.object_id in self else None
         number = known_id or self.next_number()
         proposed = PromptedObject(
@@ -201,7 +210,7 @@ class Objects:
             size=size,
             persistence=msg.persistence,
         )
-        return self._labelled(proposed, msg.label, label_score)
+        return self.labelled(proposed, msg.label, label_score)
 
     def room_for(self, names: Collection[str]) -> bool:
         """True when objects of these names can be remembered together with the sticky ones."""
@@ -216,6 +225,11 @@ class Objects:
         spare = [key for key, item in self._objects.items() if item.persistence == Prompt.ONCE]
         for key in spare[: max(0, len(self) - self.capacity)]:
             del self._objects[key]
+
+    def update(self, item: PromptedObject) -> None:
+        """Takes what has become of a remembered object; its rank stays."""
+        if item.object_id in self:
+            self._objects[item.object_id] = item
 
     def observe(self, object_id: str, hypotheses: Hypotheses) -> InstanceResult:
         """Takes note of what was found of a remembered object; empty: it is lost in this frame."""
@@ -263,7 +277,7 @@ class Objects:
             if self._last_id not in taken:
                 return self._last_id
 
-    def _labelled(self, item: PromptedObject, label: str, score: float) -> PromptedObject:
+    def labelled(self, item: PromptedObject, label: str, score: float) -> PromptedObject:
         """The object with a label and its number; the names after the 255th share that number.
 
         A detector that sends numbers means those of the labels file.

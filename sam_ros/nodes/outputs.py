@@ -86,15 +86,10 @@ class Outputs:
             self._label_info.publish(messages.label_info(header, names))
 
     def _publish_prompts(self, header: Header, objects: Objects) -> None:
-        prompts = [item.prompt for item in objects.sticky]
+        prompts = [*(item.prompt for item in objects.sticky), *objects.queries.values()]
         if self._prompts is None or not _same(prompts, self._prompts):
             self._prompts = prompts
-            self._active_prompts.publish(messages.active_prompts(header, objects.sticky))
-
-    def _create(self, kind: Any, name: str, qos: QoSProfile = LATEST) -> LifecyclePublisher:
-        return self._node.create_lifecycle_publisher(
-            kind, name, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
-        )
+            self._active_prompts.publish(messages.active_prompts(header, objects))
 
     def _instances(self, scene: Scene) -> InstanceArray:
         return messages.to_instance_array(

@@ -156,6 +156,19 @@ class Parameters:
     publish_tf: bool = _declare(
         False, "Publish a TF frame for each object, NODE/OBJECT_ID, in its box.", live=True
     )
+    clip_model: str = _declare(
+        "",
+        "Text model: a folder written by save_pretrained, a name that `models` fetched, or one in "
+        "the hub's cache. Empty: the embedded clip_tiny.",
+    )
+    text_threshold: float = _declare(
+        0.5,
+        "Instances of a text that are less probable than this against the background phrases are "
+        "left out.",
+        low=0,
+        high=1,
+        live=True,
+    )
     points_per_side: int = _declare(
         16,
         "Everything mode clicks on a grid of this many points along x and along y. The reference "

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from sam_ros.engine.prompt import Prompt as EnginePrompt
-from sam_ros.msg import Prompt, Status
+from sam_ros.msg import Prompt
 from sam_ros.nodes.frames import Frame, Frames, nanoseconds, seconds
 from sam_ros.nodes.objects import Objects, PromptedObject
 from sam_ros.nodes.prompts import to_prompt
 from sam_ros.nodes.status import Refused, invalid
+from sam_ros.nodes.texts import Query
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,8 @@ class Request:
         return nanoseconds(self.msg.header.stamp)
 
 
-Proposal = PromptedObject | Refused
+Proposal = PromptedObject | Query | Refused
+ReadTexts = Callable[[str], tuple[str, ...]]
 
 
 def picture(requests: Sequence[Request], frames: Frames) -> Frame:
@@ -46,13 +48,16 @@ def picture(requests: Sequence[Request], frames: Frames) -> Frame:
     return first.frame or frames.find(first.stamp)
 
 
-def propose(requests: Sequence[Request], frame: Frame, objects: Objects) -> list[Proposal]:
+def propose(
+    requests: Sequence[Request], frame: Frame, objects: Objects, read_texts: ReadTexts
+) -> list[Proposal]:
     """Turns each request into the object it makes, or says why it makes none.
 
     Args:
         requests: each is judged alone, so that a wrong one spoils no other.
         frame: the picture they are about.
         objects: known so far; not changed.
+        read_texts: splits the text of a prompt, or refuses it.
     """
     proposals: list[Proposal] = []
     names: set[str] = set()
@@ -63,23 +68,39 @@ def propose(requests: Sequence[Request], frame: Frame, objects: Objects) -> list
                     f"header.stamp: {seconds(request.stamp)}; expected {seconds(frame.stamp)}, "
                     "the picture of the other prompts"
                 )
-            proposal = _propose_one(request, frame, objects)
-            if proposal.object_id in names:
+            proposal = _propose_one(request, frame, objects, read_texts)
+            own = _name(proposal, len(proposals))
+            if own in names:
                 raise invalid(f"object_id: {proposal.object_id!r} is twice in this request")
-            if not objects.room_for(names | {proposal.object_id}):
+            if not objects.room_for(names | {own}):
                 raise invalid(f"prompts: more than max_objects, which is {objects.capacity}")
         except Refused as refused:
             proposals.append(refused)
         else:
-            names.add(proposal.object_id)
+            names.add(own)
             proposals.append(proposal)
     return proposals
 
 
-def _propose_one(request: Request, frame: Frame, objects: Objects) -> PromptedObject:
+def _name(proposal: PromptedObject | Query, index: int) -> str:
+    """The name that it takes; one of its own where only what a query finds is named."""
+    if isinstance(proposal, Query) and not (proposal.sticky or proposal.msg.object_id):
+        return f"prompts[{index}]"
+    return proposal.object_id
+
+
+def _propose_one(
+    request: Request, frame: Frame, objects: Objects, read_texts: ReadTexts
+) -> PromptedObject | Query:
     msg = request.msg
     _check_supported(msg)
-    return objects.propose(msg, request.label_score, _geometry(msg, frame), frame.size)
+    query = Query(msg, read_texts(msg.text)) if msg.text else None
+    if query and query.alone:
+        if msg.operation == Prompt.REFINE:
+            raise invalid("operation: REFINE by text alone; expected points, a box or a mask")
+        return query
+    item = objects.propose(msg, request.label_score, _geometry(msg, frame), frame.size)
+    return replace(item, texts=query.texts, given_label=msg.label) if query else item
 
 
 def _geometry(msg: Prompt, frame: Frame) -> EnginePrompt:
@@ -90,10 +111,6 @@ def _geometry(msg: Prompt, frame: Frame) -> EnginePrompt:
 
 
 def _check_supported(msg: Prompt) -> None:
-    if msg.text:
-        raise Refused(
-            Status.TEXT_UNAVAILABLE, "text: text prompts need a text model, and none is loaded"
-        )
     if msg.persistence == Prompt.TRACK:
         raise invalid("persistence: TRACK is not available yet; expected ONCE or STICKY")
     if msg.persistence not in (Prompt.ONCE, Prompt.STICKY):

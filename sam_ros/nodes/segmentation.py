@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sensor_msgs.msg import Image
@@ -16,9 +17,11 @@ from sam_ros.nodes.frames import Frame, Frames
 from sam_ros.nodes.images import ImageError
 from sam_ros.nodes.objects import NOTHING, InstanceResult, Objects, PromptedObject
 from sam_ros.nodes.parameters import Parameters
-from sam_ros.nodes.requests import Request, picture, propose
+from sam_ros.nodes.requests import Proposal, Request, picture, propose
 from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.status import Refused, invalid
+from sam_ros.nodes.text import Submit, TextPrompts
+from sam_ros.nodes.texts import Query, Sighting
 from sam_ros.nodes.throttle import Throttle
 
 if TYPE_CHECKING:  # they import torch, which the node does in the worker's thread only
@@ -40,6 +43,7 @@ class Segmentation:
         parameters: as they are now.
         labels: number to name of the classes known beforehand.
         throttle: says which frames may be worked on.
+        submit: queues work in the worker.
     """
 
     def __init__(
@@ -51,12 +55,16 @@ class Segmentation:
         parameters: Parameters,
         labels: Mapping[int, str],
         throttle: Throttle,
+        submit: Submit,
     ) -> None:
         self.objects = Objects(parameters.max_objects, labels)
         self._segmenter, self._frames, self._publish = segmenter, frames, publish
         self._tally, self._parameters = tally, parameters
         self._embeddings = EmbeddingCache(parameters.embedding_cache_size)
         self._scene: Scene | None = None
+        self._text = TextPrompts(
+            segmenter, parameters, self.objects, self._embed, submit, self._show_found
+        )
         self._throttle = throttle
 
     @property
@@ -69,6 +77,7 @@ class Segmentation:
         self._parameters = parameters
         self._segmenter.config = parameters.engine_config()
         self.objects.capacity = parameters.max_objects
+        self._text.update(parameters)
 
     def forget_frames(self) -> None:
         """Lets go of everything that belongs to a picture; the objects stay."""
@@ -83,12 +92,15 @@ class Segmentation:
             self._tally.unreadable(str(refused))
             return
         sticky = self.objects.sticky
-        wanted = bool(sticky) or self._parameters.encode == "always"
+        encode = bool(sticky) or self._parameters.encode == "always"
+        wanted = encode or bool(self.objects.queries)
         if not wanted or not self._throttle.admits(frame, self._parameters.max_rate_hz):
             return
-        self._embed(frame)
+        if encode:
+            self._embed(frame)
         if sticky:
             self._show(frame, sticky)
+        self._text.offer(frame)
 
     def on_prompts(self, requests: Sequence[Request]) -> None:
         """Answers prompts from a topic: remembers their objects and publishes what is found."""
@@ -97,7 +109,8 @@ class Segmentation:
             try:
                 frame = self._picture(group)
             except Refused as refused:
-                self._tally.refused([refused] * len(group))
+                left = self._text.keep(group) if refused.code == Status.NO_IMAGE else group
+                self._tally.refused([refused] * len(left))
                 continue
             self._accept(frame, self._proposed(group, frame))
 
@@ -128,14 +141,15 @@ class Segmentation:
             Refused: a prompt cannot be answered; nothing has changed then.
         """
         frame = self._picture(requests) if requests else None
-        proposals = propose(requests, frame, self.objects) if frame else []
+        proposals = self._propose(requests, frame) if frame else []
         for index, item in enumerate(proposals):
             if isinstance(item, Refused):
                 raise Refused(item.code, f"prompts[{index}]: {item}")
         accepted = _accepted(proposals)
         names = [item.object_id for item in accepted]
         if replace_all:
-            self._forget([name for name in self.objects.names if name not in names])
+            known = [*self.objects.names, *self.objects.queries]
+            self._forget([name for name in known if name not in names])
         if frame:
             self._accept(frame, accepted)
         return names
@@ -158,13 +172,10 @@ class Segmentation:
         if not requests:
             raise invalid("prompts: empty; expected at least one")
         frame = self._check(Frame(image)) if image else self._picture(requests)
-        proposals = propose(requests, frame, self.objects)
-        accepted = _accepted(proposals)
+        sightings, statuses = self._answer(frame, self._propose(requests, frame))
         results = tuple(
-            item.observed(found).result(found, Instance.NEW)
-            for item, found in zip(accepted, self._decode(frame, accepted), strict=True)
+            item.observed(found).result(found, Instance.NEW) for item, found in sightings
         )
-        statuses = [item.status() if isinstance(item, Refused) else Status() for item in proposals]
         return Scene(frame, results), statuses
 
     def everything(self, frame: Frame | None, config: EverythingConfig) -> tuple[Frame, Steps]:
@@ -202,61 +213,118 @@ class Segmentation:
         Raises:
             Refused: some are not known; the others are forgotten.
         """
-        known = self.objects.names
+        known = [*self.objects.names, *self.objects.queries]
         self._forget([name for name in known if name in object_ids or not object_ids])
         unknown = [name for name in object_ids if name not in known]
         if unknown:
             raise invalid(f"object_ids: {unknown}; expected names of known objects")
 
-    def _proposed(self, requests: Sequence[Request], frame: Frame) -> list[PromptedObject]:
+    def _propose(self, requests: Sequence[Request], frame: Frame) -> list[Proposal]:
+        return propose(requests, frame, self.objects, self._text.read)
+
+    def _proposed(self, requests: Sequence[Request], frame: Frame) -> list[PromptedObject | Query]:
         """The objects of a message from a topic; what is wrong with the others is told."""
-        proposals = propose(requests, frame, self.objects)
+        proposals = self._propose(requests, frame)
         self._tally.refused([item for item in proposals if isinstance(item, Refused)])
         return _accepted(proposals)
 
+    def _answer(
+        self, frame: Frame, proposals: Sequence[Proposal]
+    ) -> tuple[list[Sighting], list[Status]]:
+        """What is found of each proposal, and a status for each."""
+        decoded = iter(self._decode(frame, _objects(proposals)))
+        taken = {item.object_id for item in _objects(proposals)}
+        sightings: list[Sighting] = []
+        statuses: list[Status] = []
+        for item in proposals:
+            if isinstance(item, Refused):
+                found, status = [], item.status()
+            elif isinstance(item, Query):
+                found, status = self._text.answer(frame, item, taken)
+            else:
+                found = [next(decoded)]
+                status = Status(message=self._text.doubt(found[0]))
+            sightings += found
+            statuses.append(status)
+        return sightings, statuses
+
     def _accept(
-        self, frame: Frame, accepted: Sequence[PromptedObject], always: bool = False
+        self, frame: Frame, accepted: Sequence[PromptedObject | Query], always: bool = False
     ) -> None:
         """Remembers objects and shows them with the sticky ones that were there before."""
-        if accepted or always:
-            self.objects.remember(accepted)
-            names = {item.object_id for item in accepted}
-            others = [item for item in self.objects.sticky if item.object_id not in names]
-            self._show(frame, [*accepted, *others])
+        lasting = [item for item in accepted if isinstance(item, Query) and item.sticky]
+        for query in lasting:
+            self._text.stick(query, frame)
+        now = [item for item in accepted if item not in lasting]
+        if now or always:
+            objects, taken = _objects(now), {item.object_id for item in now}
+            self.objects.remember(objects)
+            others = [item for item in self.objects.sticky if item.object_id not in taken]
+            names, found = {item.object_id for item in objects}, []
+            for query in now:
+                if isinstance(query, Query):
+                    found += self._text.answer(frame, query, names)[0]
+            self._show(frame, [*objects, *others], found)
+        elif lasting:
+            self._publish(None, self.objects)
 
     def _forget(self, names: Sequence[str]) -> None:
-        """Forgets objects and publishes the last scene without them."""
+        """Forgets objects and queries, and publishes the last scene without them."""
+        names = [*names, *self._text.forget(names)]
         self.objects.remove(names)
         if self._scene and any(name in self._scene for name in names):
             self._present(self._scene.without(names))
         else:
             self._publish(None, self.objects)
 
-    def _show(self, frame: Frame, objects: Sequence[PromptedObject]) -> None:
-        """Looks for objects in a frame and publishes what was found."""
-        found = self._decode(frame, objects)
-        results = [
-            self.objects.observe(item.object_id, hypotheses)
-            for item, hypotheses in zip(objects, found, strict=True)
-        ]
+    def _show(
+        self, frame: Frame, objects: Sequence[PromptedObject], found: Sequence[Sighting] = ()
+    ) -> None:
+        """Looks for objects in a frame and publishes what was found, and what texts have found."""
+        self.objects.remember([item for item, _ in found if item.object_id not in self.objects])
+        room = [pair for pair in found if pair[0].object_id in self.objects]
+        sightings = [*self._decode(frame, objects), *room]
+        for item, _ in sightings:
+            self.objects.update(item)
+        results = [self.objects.observe(item.object_id, masks) for item, masks in sightings]
         self._present(Scene(frame, tuple(results)))
+
+    def _show_found(self, frame: Frame, found: Sequence[Sighting]) -> None:
+        """Shows what lasting queries have found; what they have lost is forgotten after that."""
+        self._show(frame, self.objects.sticky, found)
+        self.objects.remove([item.object_id for item, masks in found if not len(masks)])
 
     def _present(self, scene: Scene) -> None:
         newest = self.objects.newest([item.object_id for item in scene.results])
         self._scene = scene.aimed_at(newest)
         self._publish(self._scene, self.objects)
 
-    def _decode(self, frame: Frame, objects: Sequence[PromptedObject]) -> list[Hypotheses]:
+    def _decode(self, frame: Frame, objects: Sequence[PromptedObject]) -> list[Sighting]:
         """The hypotheses of each object; none for one prompted on a picture of another size."""
         if not objects:
             return []
         fitting = [item for item in objects if item.size == frame.size]
         embedding = self._embed(frame)
         began = time.monotonic()
-        answers = self._segmenter.segment(embedding, [item.prompt for item in fitting])
+        plain = [item for item in fitting if not item.texts]
+        found = dict(zip(plain, self._segment(embedding, plain), strict=True))
+        if len(plain) < len(fitting):
+            worded = [item for item in fitting if item.texts]
+            found |= zip(worded, self._segment(embedding, worded, choice=True), strict=True)
         self._tally.decoded(time.monotonic() - began, len(fitting))
-        found = {item.object_id: answer for item, answer in zip(fitting, answers, strict=True)}
-        return [found.get(item.object_id, NOTHING) for item in objects]
+        return [self._text.choose(frame, (item, found.get(item, NOTHING))) for item in objects]
+
+    def _segment(
+        self, embedding: Embedding, objects: Sequence[PromptedObject], choice: bool = False
+    ) -> list[Hypotheses]:
+        """The answers to the objects' prompts; with a choice of masks also where one would do."""
+        config = self._segmenter.config
+        if choice and config.multimask is None:
+            self._segmenter.config = replace(config, multimask=True)
+        try:
+            return self._segmenter.segment(embedding, [item.prompt for item in objects])
+        finally:
+            self._segmenter.config = config
 
     def _embed(self, frame: Frame) -> Embedding:
         """The frame's embedding, from the cache if it was made before."""
@@ -282,5 +350,9 @@ class Segmentation:
         return frame
 
 
-def _accepted(proposals: Sequence[PromptedObject | Refused]) -> list[PromptedObject]:
+def _accepted(proposals: Sequence[Proposal]) -> list[PromptedObject | Query]:
     return [item for item in proposals if not isinstance(item, Refused)]
+
+
+def _objects(proposals: Sequence[Proposal]) -> list[PromptedObject]:
+    return [item for item in proposals if isinstance(item, PromptedObject)]

@@ -36,7 +36,10 @@ def summary(statuses: list[Status]) -> Status:
         (index, status) for index, status in enumerate(statuses) if status.code != Status.OK
     ]
     if not refused:
-        return Status(code=Status.OK)
+        notes = [
+            f"prompts[{i}]: {each.message}" for i, each in enumerate(statuses) if each.message
+        ]
+        return Status(code=Status.OK, message="; ".join(notes))
     index, first = refused[0]
     text = f"prompts[{index}]: {first.message}"
     if len(refused) > 1:

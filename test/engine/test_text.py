@@ -18,14 +18,18 @@ import toy_clip
 
 from sam_ros.engine.boxes import tight_box
 from sam_ros.engine.clip import Clip
+from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.hypothesis import Hypothesis
 from sam_ros.engine.phrases import BACKGROUND, Phrases
 from sam_ros.engine.propose_and_rank import ProposeAndRank, best_rows, select, shared
-from sam_ros.engine.text import TextConfig, TextScorer, masked_crop
+from sam_ros.engine.text import TextConfig, TextScorer, ground, masked_crop
+from sam_ros.engine.transform import Transform
 
 SIZE = (96, 128)
 RED, GREEN, LEFT = np.s_[10:50, 10:60], np.s_[40:90, 80:120], np.s_[10:50, 10:30]
 SECOND_RED = np.s_[60:90, 20:50]
+
+EMBEDDING = Embedding(torch.zeros(1), Transform(SIZE, 64))
 
 Mask = npt.NDArray[np.bool_]
 
@@ -77,7 +81,7 @@ def grounder(scorer: TextScorer, proposals: list[Hypothesis]) -> ProposeAndRank:
 
 def areas(grounder: ProposeAndRank, rgb: npt.NDArray[np.uint8], *texts: str) -> list[object]:
     """(text, index of the proposal) of each instance that is found."""
-    found = grounder.ground(rgb, None, texts)  # type: ignore[arg-type]
+    found = ground(grounder, rgb, EMBEDDING, texts)
     order = [hypothesis_of(mask_of(area)) for area in (RED, GREEN, LEFT, SECOND_RED)]
     assert all(item.label_score >= grounder.config.threshold for item in found)
     return [
@@ -108,22 +112,31 @@ def test_a_region_goes_to_the_text_that_fits_it_best_and_scores_stay(
     grounder: ProposeAndRank, scorer: TextScorer, rgb: npt.NDArray[np.uint8]
 ) -> None:
     """Asking for more changes no score: each text competes with the background alone."""
-    alone = grounder.ground(rgb, None, ["red"])  # type: ignore[arg-type]
-    more = grounder.ground(rgb, None, ["red", "blue", "green"])  # type: ignore[arg-type]
+    alone = ground(grounder, rgb, EMBEDDING, ["red"])
+    more = ground(grounder, rgb, EMBEDDING, ["red", "blue", "green"])
     assert {i.text for i in more} == {"red", "green"}
     assert [i.label_score for i in alone] == pytest.approx(
         [i.label_score for i in more if i.text == "red"]
     )
 
 
-def test_the_search_pauses_and_can_be_ended(
-    grounder: ProposeAndRank, rgb: npt.NDArray[np.uint8]
+def test_other_work_fits_between_the_steps_and_masks_are_proposed_once(
+    scorer: TextScorer, proposals: list[Hypothesis], rgb: npt.NDArray[np.uint8]
 ) -> None:
-    def end() -> None:
-        raise TimeoutError
+    """A second text on the same picture costs its scores alone."""
+    asked = []
 
-    with pytest.raises(TimeoutError):
-        grounder.ground(rgb, None, ["red"], end)  # type: ignore[arg-type]
+    def propose(*_: object) -> Generator[float, None, list[Hypothesis]]:
+        asked.append(True)
+        yield 0.3
+        yield 0.6
+        return proposals
+
+    grounder = ProposeAndRank(propose, scorer)
+    steps = [len(list(grounder.search(rgb, item, ["red"]))) for item in (EMBEDDING, EMBEDDING)]
+    assert steps == [3, 1]
+    ground(grounder, rgb, Embedding(torch.zeros(1), Transform(SIZE, 64)), ["red"])
+    assert len(asked) == 2
 
 
 def test_the_score_is_a_softmax_over_the_text_and_the_background(

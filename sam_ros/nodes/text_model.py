@@ -1,0 +1,128 @@
+"""The text model behind the node's text prompts, loaded when the first text comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sam_ros.engine.config import EverythingConfig
+from sam_ros.engine.hypothesis import Hypotheses
+from sam_ros.models import cache
+from sam_ros.msg import Status
+from sam_ros.nodes.parameters import Parameters
+from sam_ros.nodes.status import Refused
+from sam_ros.resources import find_resource
+
+if TYPE_CHECKING:  # they import torch and transformers
+    from sam_ros.engine.embedding import Embedding
+    from sam_ros.engine.propose_and_rank import ProposeAndRank
+    from sam_ros.engine.segmenter import Segmenter
+    from sam_ros.engine.text import Search, TextScorer
+    from sam_ros.nodes.images import Picture
+
+EMBEDDED = "clip_tiny"
+ADVICE = (
+    "run: ros2 run sam_ros models fetch clip-vit-base-patch32, and set the parameter clip_model "
+    "to that name, or to a folder"
+)
+PRED_IOU, STABILITY, MASK_NMS = 0.5, 0.7, 0.85
+
+
+class TextModel:
+    """CLIP beside the segmenter. Only the worker touches it.
+
+    Args:
+        segmenter: proposes the masks.
+        parameters: as they are now.
+    """
+
+    def __init__(self, segmenter: Segmenter, parameters: Parameters) -> None:
+        self._segmenter, self._parameters = segmenter, parameters
+        self._scorer: TextScorer | None = None
+        self._grounder: ProposeAndRank | None = None
+
+    def update(self, parameters: Parameters) -> None:
+        """Takes new values of the live parameters."""
+        self._parameters = parameters
+        if self._grounder is not None:
+            self._grounder.config = replace(
+                self._grounder.config, threshold=parameters.text_threshold
+            )
+
+    def load(self) -> None:
+        """Loads it, if that has not been done.
+
+        Raises:
+            Refused: TEXT_UNAVAILABLE, with what to do about it.
+        """
+        if self._grounder is not None:
+            return
+        try:
+            from sam_ros.engine.everything import everything_steps
+            from sam_ros.engine.propose_and_rank import ProposeAndRank
+            from sam_ros.engine.text import TextConfig, TextScorer
+
+            source = _source(self._parameters.clip_model)
+            self._scorer = TextScorer.load(source, self._segmenter.sam.device)
+        except ImportError as error:
+            text = f"text: {error}; run: pip install 'transformers>=5,<6'"
+            raise Refused(Status.TEXT_UNAVAILABLE, text) from error
+        except (ValueError, OSError, RuntimeError) as error:
+            text = f"text: clip_model: {error}; {ADVICE}"
+            raise Refused(Status.TEXT_UNAVAILABLE, text) from error
+        self._grounder = ProposeAndRank(
+            lambda rgb, embedding: everything_steps(
+                self._segmenter, rgb, lenient(self._parameters.everything_config()), embedding
+            ),
+            self._scorer,
+            TextConfig(threshold=self._parameters.text_threshold),
+        )
+
+    def search(self, rgb: Picture, embedding: Embedding, texts: Sequence[str]) -> Search:
+        """See `sam_ros.engine.text.Grounder`; the model must be loaded."""
+        assert self._grounder is not None
+        return self._grounder.search(rgb, embedding, texts)
+
+    def choose(
+        self, rgb: Picture, hypotheses: Hypotheses, texts: Sequence[str]
+    ) -> tuple[int, str, float]:
+        """Which hypothesis of a click or a box any of the texts means.
+
+        Returns:
+            Its index, the text and its probability; the first one and 0 when all are empty.
+        """
+        assert self._scorer is not None
+        seen = [index for index, item in enumerate(hypotheses) if item.area]
+        if not seen:
+            return 0, texts[0], 0.0
+        scores = self._scorer.crops(rgb, [hypotheses[index] for index in seen], texts)
+        trust = np.array([[hypotheses[index].score] for index in seen])
+        row, column = divmod(int((scores * trust).argmax()), len(texts))
+        return seen[row], texts[column], float(scores[row, column])
+
+
+def lenient(config: EverythingConfig) -> EverythingConfig:
+    """Filters that let doubtful masks pass: the words choose, and can only choose what is there.
+
+    Masks that are nearly the same are thinned out instead.
+    """
+    return replace(
+        config,
+        pred_iou_thresh=min(config.pred_iou_thresh, PRED_IOU),
+        stability_score_thresh=min(config.stability_score_thresh, STABILITY),
+        mask_nms_thresh=min(config.mask_nms_thresh, MASK_NMS),
+    )
+
+
+def _source(clip_model: str) -> str | Path:
+    """The parameter's model: embedded, fetched by `models`, or a folder or name of the hub."""
+    if not clip_model:
+        try:
+            return find_resource("models", EMBEDDED)
+        except FileNotFoundError:
+            raise ValueError(f"empty, and {EMBEDDED} is not part of this package") from None
+    return cache.find(clip_model) or clip_model
