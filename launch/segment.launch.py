@@ -58,7 +58,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
     if value["use_depth"]:
         given["use_depth"] = _is_true(value["use_depth"])
     simulated = {"use_sim_time": _is_true(value["use_sim_time"])}
-    cameras = _cameras(value["cameras"], value["namespace"])
+    cameras = [name.strip().strip("/") for name in value["cameras"].split(",") if name.strip()]
     inputs = _inputs(value["image"], value["camera_info"], value["depth"])
     if cameras and any(topic.startswith("/") for _, topic in inputs):
         raise RuntimeError(
@@ -69,7 +69,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
         package="sam_ros",
         executable="sam_node",
         name="sam",
-        namespace="" if cameras else value["namespace"],
+        namespace=value["namespace"],
         parameters=[value["params_file"], given, simulated],
         remappings=inputs,
         arguments=[
@@ -80,7 +80,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
     )
     if not _is_true(value["rviz"]):
         return [sam]
-    prefix = (cameras[0] if cameras else value["namespace"]).strip("/")
+    prefix = "/".join(filter(None, (value["namespace"].strip("/"), *cameras[:1])))
     fixed = ["-f", value["fixed_frame"]] if value["fixed_frame"] else []
     rviz = Node(
         package="rviz2",
@@ -113,15 +113,6 @@ def _beside(image: str) -> str:
     """Where a camera driver publishes the calibration of an image topic."""
     folder = image.rpartition("/")[0]
     return f"{folder}/camera_info" if folder else "camera_info"
-
-
-def _cameras(names: str, namespace: str) -> list[str]:
-    """The full namespaces of several cameras; empty for one camera."""
-    return [
-        "/".join(part for part in (namespace.strip("/"), name.strip().strip("/")) if part)
-        for name in names.split(",")
-        if name.strip()
-    ]
 
 
 def _within(prefix: str, topic: str) -> str:

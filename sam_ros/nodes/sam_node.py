@@ -41,6 +41,9 @@ def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = 
 
     given = sys.argv[1:] if args is None else list(args)
     cameras = _cameras(remove_ros_args(["sam_node", *given])[1:])
+    if cameras != [""]:
+        given, outer = _without_namespace(given)
+        cameras = [f"{outer.rstrip('/')}/{name}" for name in cameras]
     rclpy.init(args=given, signal_handler_options=SignalHandlerOptions.NO)
     thread = ModelThread()
     kind = {"load": load} if load else {}
@@ -82,12 +85,24 @@ def _cameras(words: Sequence[str]) -> list[str]:
         "--cameras",
         default="",
         metavar="A,B",
-        help="namespaces of several nodes in this process, which share the model's weights",
+        help="namespaces, within that of the command line, of several nodes that share the "
+        "model's weights",
     )
-    names = [name.strip() for name in parser.parse_args(words).cameras.split(",")]
+    names = [name.strip().strip("/") for name in parser.parse_args(words).cameras.split(",")]
     if len(set(names)) < len(names):
         parser.error(f"--cameras: {','.join(names)}; expected each name once")
     return names
+
+
+def _without_namespace(words: Sequence[str]) -> tuple[list[str], str]:
+    """The command line without ``-r __ns:=NAME``, which would rename all nodes alike; and NAME."""
+    left, outer = list(words), ""
+    for index in reversed(range(1, len(left))):
+        name, _, value = left[index].partition(":=")
+        if name == "__ns" and left[index - 1] in ("-r", "--remap"):
+            outer = outer or value
+            del left[index - 1 : index + 1]
+    return left, outer
 
 
 def _close(nodes: Sequence[Any]) -> bool:

@@ -117,8 +117,8 @@ def started(**arguments: str) -> list[dict[str, Any]]:
 def test_several_cameras_are_one_process() -> None:
     """Each in its namespace; the topics are relative, so they are in it too."""
     (node,) = started(cameras="front, rear", namespace="/robot/", image="color/image_raw")
-    assert node["arguments"][:2] == ["--cameras", "robot/front,robot/rear"]
-    assert node["namespace"] == ""
+    assert node["arguments"][:2] == ["--cameras", "front,rear"]
+    assert node["namespace"] == "/robot/"
     assert ("camera_info", "color/camera_info") in node["remappings"]
     with pytest.raises(RuntimeError, match="image: /cam/image_raw"):
         started(cameras="front,rear", image="/cam/image_raw")

@@ -20,6 +20,7 @@ from node_process import NodeProcess
 
 from sam_ros.msg import Prompt
 from sam_ros.nodes.processes import free_domain
+from sam_ros.nodes.sam_node import _without_namespace
 from sam_ros.nodes.worker import ModelThread, Worker
 
 
@@ -93,6 +94,14 @@ def test_the_weights_are_loaded_once() -> None:
     del one, other
     gc.collect()
     assert weights() is None
+
+
+def test_the_namespace_of_the_command_line_is_around_the_cameras() -> None:
+    """Left to rcl it would replace theirs, and all nodes would have one name."""
+    words = ["--cameras", "a,b", "--ros-args", "-r", "__node:=sam", "-r", "__ns:=/robot"]
+    left, outer = _without_namespace(words)
+    assert (left, outer) == (words[:-2], "/robot")
+    assert _without_namespace(left) == (left, "")
 
 
 @pytest.mark.parametrize("words", [["--cameras", "front,front"], ["--camera", "a", "b"]])
