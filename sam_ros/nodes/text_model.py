@@ -62,11 +62,12 @@ class TextModel:
         if self._grounder is not None:
             return
         try:
+            source = _source(self._parameters.clip_model)
+            # Seconds the first time, which a model that is not there does not take.
             from sam_ros.engine.everything import everything_steps
             from sam_ros.engine.propose_and_rank import ProposeAndRank
             from sam_ros.engine.text import TextConfig, TextScorer
 
-            source = _source(self._parameters.clip_model)
             self._scorer = TextScorer.load(source, self._segmenter.sam.device)
         except ImportError as error:
             text = f"text: {error}; run: pip install 'transformers>=5,<6'"
@@ -125,4 +126,7 @@ def _source(clip_model: str) -> str | Path:
             return find_resource("models", EMBEDDED)
         except FileNotFoundError:
             raise ValueError(f"empty, and {EMBEDDED} is not part of this package") from None
+    path = Path(clip_model).expanduser()
+    if path.is_absolute() and not path.is_dir():
+        raise ValueError(f"{path} is not a folder")
     return cache.find(clip_model) or clip_model

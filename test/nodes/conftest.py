@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 StartNode = Callable[..., Any]
+NO_TEXT = ("clip_model:=/nowhere",)  # the stub has no device for it
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from sam_ros.nodes.processes import free_domain
 
     domain = free_domain()
-    node = NodeProcess(domain, tmp_path_factory.mktemp("node") / "output.log")
+    node = NodeProcess(domain, tmp_path_factory.mktemp("node") / "output.log", NO_TEXT)
     client = NodeClient(domain)
     try:
         client.wait_for_node()

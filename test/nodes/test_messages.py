@@ -15,7 +15,8 @@ from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Instance, Mask, Prompt
 from sam_ros.nodes import messages
-from sam_ros.nodes.objects import NOTHING, InstanceResult, PromptedObject
+from sam_ros.nodes.objects import NOTHING, InstanceResult, Objects, PromptedObject
+from sam_ros.nodes.texts import Query
 
 SIZE = (40, 60)
 HEADER = Header(stamp=Time(sec=11, nanosec=12), frame_id="camera")
@@ -170,14 +171,27 @@ def test_label_info_names_the_numbers() -> None:
 def test_active_prompts_say_what_is_asked() -> None:
     """Each prompt names its object and its own picture."""
     own = Header(stamp=Time(sec=5), frame_id="camera")
-    item = PromptedObject("mug_1", 4, "mug", 1.0, 2, own, PROMPT, SIZE, Prompt.STICKY)
-    msg = messages.active_prompts(HEADER, [item])
+    objects = Objects(5)
+    objects.remember(
+        [
+            PromptedObject(
+                "mug_1", 4, "mug", 1.0, 2, own, PROMPT, SIZE, Prompt.STICKY, texts=("red",)
+            )
+        ]
+    )
+    words = Prompt(header=own, text="mug; cup", persistence=Prompt.STICKY)
+    objects.queries["text"] = Query(words, ("mug", "cup"))
+    msg = messages.active_prompts(HEADER, objects)
     assert msg.header == HEADER
     prompt = msg.prompts[0]
     assert (prompt.header, prompt.object_id, prompt.label) == (own, "mug_1", "mug")
     assert prompt.persistence == Prompt.STICKY
     assert [(point.x, point.y) for point in prompt.points] == [(5, 6)]
     assert list(prompt.point_labels) == [1]
+    assert prompt.text == "red"
+    query = msg.prompts[1]
+    assert (query.header, query.object_id, query.text) == (own, "text", "mug; cup")
+    assert query.persistence == Prompt.STICKY
 
 
 def test_nothing_found_is_empty_not_absent() -> None:
