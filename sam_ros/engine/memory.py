@@ -1,8 +1,8 @@
 """Memory of the process: kept from frame to frame, given back when the model goes.
 
 glibc asks the system for every large block anew and returns it at once. A forward pass of
-MobileSAM allocates 2 GB that way, which the system clears page by page: half a million page faults,
-and a third to a half of the pass's CPU time. Measured: docs/performance.md.
+MobileSAM allocates 2 GB that way, which the system clears page by page: half a million page
+faults, and a third to a half of the pass's CPU time. Measured: docs/performance.md.
 """
 
 from __future__ import annotations

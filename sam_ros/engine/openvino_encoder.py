@@ -42,6 +42,7 @@ class OpenVinoEncoder:
         self._request = core.compile_model(converted, "CPU", settings).create_infer_request()
 
     def __call__(self, x: Tensor) -> Tensor:
+        """As :class:`sam_ros.engine.encoder.Encoder`."""
         images = [self._encode(image) for image in x.split(1)]
         return torch.cat(images) if len(images) > 1 else images[0]
 

@@ -1,0 +1,126 @@
+"""Every way to run the image encoder gives the embedding of the plain one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from engine_cases import clicks
+
+from sam_ros.engine import encoder as module
+from sam_ros.engine.encoder import TorchEncoder, make_encoder
+from sam_ros.engine.segmenter import Segmenter
+from sam_ros.model import Sam, build_sam
+from sam_ros.model.tiny import build_sam_tiny
+from sam_ros.resources import find_resource
+
+OPENVINO = pytest.mark.skipif(
+    not module.has_openvino(), reason="needs OpenVINO: pip install sam_ros[openvino]"
+)
+
+
+@pytest.fixture
+def small() -> Sam:
+    torch.manual_seed(0)
+    return build_sam_tiny(image_size=128).eval()
+
+
+@pytest.fixture
+def without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "has_openvino", lambda: False)
+
+
+Masks = list[np.ndarray]
+
+
+def answers(segmenter: Segmenter, pictures: list[np.ndarray]) -> Masks:
+    """The best mask of six clicks all over each picture."""
+    masks = []
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        grid = np.stack(np.meshgrid([0.25, 0.5, 0.75], [0.3, 0.7]), -1).reshape(-1, 2)
+        prompts = [clicks(tuple(place * (width, height))) for place in grid]
+        found = segmenter.segment(segmenter.set_image(picture), prompts)
+        masks += [answer.best.mask for answer in found]
+    return masks
+
+
+def agreement(ours: Masks, expected: Masks) -> float:
+    """Mean IoU of masks."""
+    pairs = zip(ours, expected, strict=True)
+    return float(np.mean([(x & y).sum() / max((x | y).sum(), 1) for x, y in pairs]))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[np.ndarray]:
+    """All samples of the package."""
+    cv2 = pytest.importorskip("cv2")
+    files = sorted(find_resource("samples", "coffee.jpg").parent.glob("*.jpg"))
+    return [cv2.imread(str(file))[..., ::-1].copy() for file in files]
+
+
+@pytest.fixture(scope="module")
+def expected(pictures: list[np.ndarray]) -> Masks:
+    """In single precision."""
+    return answers(Segmenter(build_sam("sam_tiny")), pictures)
+
+
+def test_unknown_dtype(small: Sam) -> None:
+    with pytest.raises(ValueError, match="dtype: 'int8'; expected auto, float32, bfloat16"):
+        make_encoder(small, "int8")
+
+
+@pytest.mark.usefixtures("without_openvino")
+def test_auto_on_a_cpu_is_torch_in_single_precision(small: Sam) -> None:
+    image = torch.randn(1, 3, 128, 128)
+    expected = small.image_encoder(image)
+    encoder = make_encoder(small)
+    assert isinstance(encoder, TorchEncoder)
+    assert (encoder.runtime, encoder.dtype) == ("torch", torch.float32)
+    assert torch.equal(encoder(image), expected)
+
+
+@pytest.mark.usefixtures("without_openvino")
+def test_reduced_precision_leaves_the_decoder_alone(small: Sam) -> None:
+    """On a CPU the encoder is cast, the decoder is not, and prompts are answered."""
+    encoder = make_encoder(small, "bfloat16")
+    assert (encoder.runtime, encoder.dtype) == ("torch", torch.bfloat16)
+    segmenter = Segmenter(small, encoder=encoder)
+    embedding = segmenter.set_image(np.zeros((90, 120, 3), np.uint8))
+    (answer,) = segmenter.segment(embedding, [clicks((40, 30))])
+    assert answer.best.mask.shape == (90, 120)
+    assert small.mask_decoder.iou_token.weight.dtype == torch.float32
+
+
+@pytest.mark.usefixtures("without_openvino")
+def test_masks_in_bfloat16(pictures: list[np.ndarray], expected: Masks) -> None:
+    """The embedded model on all samples: a mean IoU above 0.99 with single precision."""
+    sam = build_sam("sam_tiny")
+    fast = Segmenter(sam, encoder=make_encoder(sam, "bfloat16"))
+    assert agreement(answers(fast, pictures), expected) > 0.99
+
+
+@OPENVINO
+def test_openvino_is_exact_in_single_precision(
+    small: Sam, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Less than 1e-5 of the range, for a batch too; what is compiled is kept."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    images = torch.randn(2, 3, 128, 128)
+    with torch.inference_mode():
+        expected = small.image_encoder(images)
+        encoder = make_encoder(small)
+        assert (encoder.runtime, encoder.dtype) == ("openvino", torch.float32)
+        difference = (encoder(images) - expected).abs().max()
+    assert difference < 1e-5 * (expected.max() - expected.min())
+    assert any((folder / "sam_ros" / "openvino").iterdir())
+
+
+@OPENVINO
+def test_openvino_masks_in_bfloat16(pictures: list[np.ndarray], expected: Masks) -> None:
+    """Where the CPU computes in bfloat16: a mean IoU above 0.99 with single precision."""
+    sam = build_sam("sam_tiny")
+    fast = Segmenter(sam, encoder=make_encoder(sam, "bfloat16"))
+    assert fast.encoder.runtime == "openvino"
+    assert agreement(answers(fast, pictures), expected) > 0.99
