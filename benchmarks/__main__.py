@@ -4,7 +4,8 @@ import platform
 
 import torch
 
-from benchmarks import run_lengths
+from benchmarks import geometry, run_lengths
 
 print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
+geometry.main()
 run_lengths.main()

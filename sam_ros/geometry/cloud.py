@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_ros.geometry.camera import Camera
-from sam_ros.geometry.surface import Bools, Depth, surface
+from sam_ros.geometry.surface import RIM, Bools, Depth, surface
 
 Points = npt.NDArray[np.float32]
+ALL = slice(None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,36 +44,46 @@ def patch(depth: Depth, mask: Bools, box: npt.NDArray[np.float32], camera: Camer
     """
     _check(depth, camera)
     _check(mask, camera)
-    left, top, right, bottom = (int(edge) for edge in np.ceil(box))
-    rows, columns = slice(max(top, 0), bottom), slice(max(left, 0), right)
+    left, top = np.maximum(np.ceil(box[:2]).astype(int) - RIM, 0)  # with some of what is around
+    right, bottom = np.ceil(box[2:]).astype(int) + RIM
+    rows, columns = slice(top, bottom), slice(left, right)
     near = depth[rows, columns]
     kept = surface(near, mask[rows, columns], camera.pitch)
-    points = camera.ray_grid[rows, columns][kept] * near[kept][:, None]
-    return Patch(rows, columns, kept, points + camera.origin.astype(np.float32))
+    found = np.flatnonzero(kept)
+    points = np.take(camera.ray_planes[:, rows, columns].reshape(3, -1), found, axis=1)
+    points *= near.ravel()[found]
+    points += _origin(camera)[:, None]
+    return Patch(rows, columns, kept, points.T)
 
 
-def points_of(depth: Depth, camera: Camera, out: Points | None = None) -> Points:
-    """Every pixel's point: (H, W, 3) float32 [m], NaN where there is no depth.
+def fill_points(out: Points, depth: Depth, camera: Camera, rows: slice = ALL) -> None:
+    """Writes every pixel's point, NaN where there is no depth.
 
     Args:
+        out: (h, W, 3) float32 for the points of those rows [m]; any strides.
         depth: (H, W) float32 metres, NaN where there is none.
         camera: of a picture of that size.
-        out: (H, W, 3) float32 to write to.
+        rows: of the picture.
 
     Raises:
         ValueError: the depth is not of the camera's size.
     """
     _check(depth, camera)
-    points = np.multiply(camera.ray_grid, depth[..., None], out=out)
-    if camera.origin.any():
-        points += camera.origin.astype(np.float32)
-    return points
+    for axis, start in enumerate(_origin(camera)):
+        plane = out[..., axis]
+        np.multiply(camera.ray_planes[axis, rows], depth[rows], out=plane)
+        if start:
+            plane += start
 
 
 def moved(points: Points, transform: npt.NDArray[np.float64]) -> Points:
     """Points (..., 3) in another frame, by the (4, 4) matrix that leads there."""
     turn, shift = transform[:3, :3].astype(np.float32), transform[:3, 3].astype(np.float32)
     return np.asarray(points @ turn.T + shift)
+
+
+def _origin(camera: Camera) -> npt.NDArray[np.float32]:
+    return camera.origin.astype(np.float32)
 
 
 def _check(pixels: Depth | Bools, camera: Camera) -> None:

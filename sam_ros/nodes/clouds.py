@@ -30,10 +30,50 @@ FIELDS = (
 )
 
 
-def records(shape: tuple[int, ...]) -> tuple[Records, npt.NDArray[np.float32]]:
-    """Room for points, (..., 5) uint32, and the view of their coordinates, (..., 3) float32."""
-    values = np.empty((*shape, len(FIELDS)), np.uint32)
-    return values, values.view(np.float32)[..., :3]
+class Room:
+    """The memory of a cloud, kept for the next one: new memory costs more than filling it."""
+
+    def __init__(self) -> None:
+        self._data = Array("B")
+
+    def records(self, count: int) -> Records:
+        """(count, 5) uint32 to fill; what it held before is overwritten."""
+        size = 4 * len(FIELDS) * count
+        if len(self._data) > size:
+            del self._data[size:]
+        else:
+            self._data.frombytes(bytes(size - len(self._data)))
+        return np.frombuffer(self._data, np.uint32).reshape(count, len(FIELDS))
+
+    def cloud(self, header: Header, size: tuple[int, int] | None = None) -> PointCloud2:
+        """The message of what was filled in; to be sent before the room is used again.
+
+        Args:
+            header: of the source image.
+            size: (H, W) of an organised cloud, in which NaN stands for none.
+        """
+        step = 4 * len(FIELDS)
+        height, width = size or (1, len(self._data) // step)
+        fields = [
+            PointField(name=name, offset=4 * place, datatype=kind, count=1)
+            for place, (name, kind) in enumerate(FIELDS)
+        ]
+        return PointCloud2(
+            header=header,
+            height=height,
+            width=width,
+            fields=fields,
+            is_bigendian=sys.byteorder == "big",
+            point_step=step,
+            row_step=step * width,
+            data=self._data,
+            is_dense=size is None,
+        )
+
+
+def places(records: Records) -> npt.NDArray[np.float32]:
+    """The coordinates of (..., 5) records: (..., 3) float32, a view."""
+    return records.view(np.float32)[..., :3]
 
 
 def colours(rgb: Picture) -> npt.NDArray[np.uint32]:
@@ -43,34 +83,6 @@ def colours(rgb: Picture) -> npt.NDArray[np.uint32]:
     if sys.byteorder == "big":
         packed = (packed >> 8) | np.uint32(0xFF000000)
     return np.asarray(packed)
-
-
-def to_cloud(values: Records, header: Header) -> PointCloud2:
-    """A cloud of records: organised from (H, W, 5), where NaN stands for none, else from (N, 5).
-
-    Args:
-        values: as ``records`` makes them, filled.
-        header: of the source image.
-    """
-    height, width = values.shape[:2] if values.ndim == 3 else (1, len(values))
-    fields = [
-        PointField(name=name, offset=4 * place, datatype=kind, count=1)
-        for place, (name, kind) in enumerate(FIELDS)
-    ]
-    data = Array("B")
-    data.frombytes(np.ascontiguousarray(values).ravel().view(np.uint8))
-    step = 4 * len(FIELDS)
-    return PointCloud2(
-        header=header,
-        height=height,
-        width=width,
-        fields=fields,
-        is_bigendian=sys.byteorder == "big",
-        point_step=step,
-        row_step=step * width,
-        data=data,
-        is_dense=values.ndim == 2,
-    )
 
 
 def to_detection(header: Header, result: InstanceResult, box: OrientedBox) -> Detection3D:

@@ -14,7 +14,7 @@ from vision_msgs.msg import Detection3DArray
 
 from sam_ros.geometry import boxes
 from sam_ros.geometry.camera import Camera
-from sam_ros.geometry.cloud import Patch, moved, patch, points_of
+from sam_ros.geometry.cloud import Patch, fill_points, moved, patch
 from sam_ros.nodes import clouds
 from sam_ros.nodes.messages import paint
 from sam_ros.nodes.objects import InstanceResult
@@ -22,6 +22,7 @@ from sam_ros.nodes.outputs import LATEST, create_publisher
 from sam_ros.nodes.scene import Scene
 
 FEWEST = 10  # points of an object that has a place
+ROWS = 24  # of a picture written at a time
 
 Matrix = npt.NDArray[np.float64]
 
@@ -50,39 +51,54 @@ class View:
         self._patches: dict[str, Patch] = {}
         self.header = Header(stamp=scene.frame.header.stamp, frame_id=frame_id)
 
-    @cached_property
-    def points(self) -> clouds.Records:
-        """(H, W, 5) all pixels, organised."""
-        values, places = clouds.records(self._camera.size)
-        points = points_of(self._depth, self._camera, None if self._is_moved else places)
-        if self._transform is not None:
-            places[:] = moved(points, self._transform)
-        values[..., 3] = self._colours
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the picture."""
+        return self._camera.size
+
+    def fill(self, values: clouds.Records) -> None:
+        """Writes all pixels to (H, W, 5) records, some rows at a time to stay in the cache."""
         numbers = [item.instance_id for item in self._scene.results]
-        values[..., 4] = paint(self._camera.size, self._scene.results, numbers, np.uint16)
-        return values
+        owners = paint(self.size, self._scene.results, numbers, np.uint16)
+        for start in range(0, self.size[0], ROWS):
+            rows = slice(start, start + ROWS)
+            places = clouds.places(values[rows])
+            fill_points(places, self._depth, self._camera, rows)
+            if self._transform is not None:
+                places[:] = moved(places, self._transform)
+            values[rows, :, 3] = self._colours[rows]
+            values[rows, :, 4] = owners[rows]
 
     @property
-    def target_points(self) -> clouds.Records:
-        """(N, 5) the target's surface; nothing without a target."""
+    def target(self) -> InstanceResult | None:
+        """The target; None when there is none or it is lost."""
         target = self._scene.target
-        if target is None or target.chosen is None:
-            return clouds.records((0,))[0]
-        found = self._patch(target)
-        values, places = clouds.records((len(found.points),))
-        places[:] = self._moved(found.points)
+        return target if target is not None and target.chosen is not None else None
+
+    @property
+    def target_count(self) -> int:
+        """Points of the target's surface."""
+        return len(self._patch(self.target).points) if self.target else 0
+
+    def fill_target(self, values: clouds.Records) -> None:
+        """Writes the target's surface to (N, 5) records, N the ``target_count``."""
+        if self.target is None:
+            return
+        found = self._patch(self.target)
+        points = found.points
+        if self._transform is not None:
+            points = moved(points, self._transform)
+        clouds.places(values)[:] = points
         values[:, 3] = self._colours[found.rows, found.columns][found.kept]
-        values[:, 4] = target.instance_id
-        return values
+        values[:, 4] = self.target.instance_id
 
     @property
-    def scene_points(self) -> clouds.Records:
-        """(N, 5) every pixel with a depth that is not the target's."""
+    def surroundings(self) -> npt.NDArray[np.intp]:
+        """(N,) the pixels with a depth that are not the target's, counted row by row."""
         keep = np.isfinite(self._depth)
-        target = self._scene.target
-        if target is not None and target.chosen is not None:
-            keep &= ~target.chosen.mask
-        return np.take(self.points.reshape(-1, 5), np.flatnonzero(keep), axis=0)
+        if self.target is not None and self.target.chosen is not None:
+            keep &= ~self.target.chosen.mask
+        return np.flatnonzero(keep)
 
     @cached_property
     def boxes(self) -> list[tuple[InstanceResult, boxes.OrientedBox]]:
@@ -114,13 +130,6 @@ class View:
             self._patches[item.object_id] = patch(self._depth, mask, box, self._camera)
         return self._patches[item.object_id]
 
-    @property
-    def _is_moved(self) -> bool:
-        return self._transform is not None
-
-    def _moved(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return points if self._transform is None else moved(points, self._transform)
-
     @cached_property
     def _colours(self) -> npt.NDArray[np.uint32]:
         return clouds.colours(self._scene.frame.rgb)
@@ -139,6 +148,7 @@ class Space:
         self._scene = create_publisher(node, PointCloud2, "~/scene_points", LATEST)
         self._detections = create_publisher(node, Detection3DArray, "~/detections_3d", LATEST)
         self._node, self._frames = node, _frames_publisher(node)
+        self._room, self._target_room, self._scene_room = (clouds.Room() for _ in range(3))
 
     @property
     def wanted(self) -> bool:
@@ -153,18 +163,31 @@ class Space:
             view: the scene in space.
             with_frames: also send a TF frame for each object.
         """
-        for publisher, name in (
-            (self._points, "points"),
-            (self._target, "target_points"),
-            (self._scene, "scene_points"),
-        ):
-            if publisher.get_subscription_count():
-                publisher.publish(clouds.to_cloud(getattr(view, name), view.header))
+        self._publish_pixels(view)
+        if self._target.get_subscription_count():
+            view.fill_target(self._target_room.records(view.target_count))
+            self._target.publish(self._target_room.cloud(view.header))
         if not (self._detections.get_subscription_count() or with_frames):
             return ""
         found = [clouds.to_detection(view.header, item, box) for item, box in view.boxes]
         self._detections.publish(Detection3DArray(header=view.header, detections=found))
         return (self._send_frames(view) if with_frames else "") or view.problem
+
+    def _publish_pixels(self, view: View) -> None:
+        organised = self._points.get_subscription_count()
+        scene = self._scene.get_subscription_count()
+        if not (organised or scene):
+            return
+        height, width = view.size
+        records = self._room.records(height * width)
+        view.fill(records.reshape(height, width, -1))
+        if organised:
+            self._points.publish(self._room.cloud(view.header, view.size))
+        if scene:
+            pixels = view.surroundings
+            some = self._scene_room.records(len(pixels))
+            np.take(records, pixels, axis=0, out=some, mode="clip")  # mode: without a copy
+            self._scene.publish(self._scene_room.cloud(view.header))
 
     def _send_frames(self, view: View) -> str:
         if self._frames is None:

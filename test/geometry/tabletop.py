@@ -106,7 +106,7 @@ COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200))
 def _seen(
     some: Camera, things: tuple[Cuboid | Ball, ...], normal: Floats, offset: float
 ) -> Tabletop:
-    rays = some.ray_grid.astype(np.float64)
+    rays = np.moveaxis(some.ray_planes, 0, -1).astype(np.float64)
     with np.errstate(all="ignore"):
         table = offset / (rays @ normal)
     layers = np.stack(

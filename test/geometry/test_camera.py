@@ -187,11 +187,11 @@ def test_region_and_binning_are_those_of_the_picture() -> None:
     assert half.size == (120, 320)
 
 
-def test_the_grid_of_rays_is_the_rays_of_all_pixels() -> None:
+def test_the_planes_of_rays_are_the_rays_of_all_pixels() -> None:
     some = camera("plumb_bob")
-    assert some.ray_grid.shape == (*SIZE, 3)
+    assert some.ray_planes.shape == (3, *SIZE)
     expected = some.rays(np.array([[12.0, 34.0]]))[0]
-    np.testing.assert_allclose(some.ray_grid[34, 12], expected, atol=1e-6)
+    np.testing.assert_allclose(some.ray_planes[:, 34, 12], expected, atol=1e-6)
 
 
 def test_contains_ends_at_the_outer_edges_of_the_pixels() -> None:

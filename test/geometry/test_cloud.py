@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tabletop import Ball, Cuboid, Tabletop, camera, render
 
 from sam_ros.geometry.boxes import fit
-from sam_ros.geometry.cloud import moved, patch, points_of
+from sam_ros.geometry.cloud import fill_points, moved, patch
 from sam_ros.geometry.surface import eroded
 
 NEAR = 5e-3  # m
@@ -128,10 +128,11 @@ def test_without_depth_there_are_no_points() -> None:
 
 def test_every_pixel_has_its_point() -> None:
     table = render(camera())
-    points = points_of(table.depth, table.camera)
+    points = np.empty((480, 640, 3), np.float32)
+    fill_points(points, table.depth, table.camera)
     np.testing.assert_allclose(points, table.points, atol=1e-5)
     with pytest.raises(ValueError, match="640 x 479 px; expected 640 x 480 px"):
-        points_of(table.depth[1:], table.camera)
+        fill_points(points, table.depth[1:], table.camera)
 
 
 def test_a_patch_has_the_points_of_its_pixels() -> None:
