@@ -27,9 +27,9 @@ from sam_ros.client import (
     SamError,
     Scene,
     StampNotCached,
-    TextUnavailable,
     prompt,
 )
+from sam_ros.client.errors import error_of
 from sam_ros.msg import Prompt, Status
 from sam_ros.nodes.images import to_image
 
@@ -145,10 +145,20 @@ def test_a_refusal_is_an_exception_of_its_own(client: SamClient, sam: Any) -> No
         client.segment([prompt(points=[(1, 1)], stamp=header.stamp)])
     with pytest.raises(InvalidRequest, match=r"points\[0\]: \(900, 1\)"):
         client.segment([prompt(points=[(900, 1)])])
-    with pytest.raises(TextUnavailable):
-        client.segment([prompt(text="red mug")])
     with pytest.raises(SamError, match="object_id"):
         client.select_hypothesis("no such object")
+
+
+def test_every_code_has_a_class() -> None:
+    """All but OK; a code of a newer node is a SamError."""
+    names = [name for name in dir(Status) if name.isupper() and name != "SLOT_TYPES"]
+    codes = {name: getattr(Status, name) for name in names}
+    assert len(codes) == 9 and error_of(Status(code=codes.pop("OK"))) is None
+    for name, code in codes.items():
+        error = error_of(Status(code=code, message="why"))
+        assert type(error) is not SamError and str(error) == f"{name}: why"
+        assert error is not None and error.code == code
+    assert type(error_of(Status(code=200, message="why"))) is SamError
 
 
 def test_a_wrong_prompt_leaves_the_others_answered(client: SamClient) -> None:
