@@ -9,30 +9,26 @@ and of the others only the window around the mask is brought to the picture's re
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from sam_ros.engine import ranking
 from sam_ros.engine.boxes import tight_box
+from sam_ros.engine.candidates import Candidate, Search, outermost_box
 from sam_ros.engine.config import EverythingConfig
 from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.grid import Crop, Size, crops_of
-from sam_ros.engine.grid_decoder import GridDecoder
 from sam_ros.engine.hypothesis import Hypothesis
 from sam_ros.engine.nms import box_nms, mask_nms
 from sam_ros.engine.prompt import Prompt
 from sam_ros.engine.regions import remove_small_regions
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.engine.transform import Transform
-from sam_ros.engine.upsampling import Patch, Upsampler
 
 __all__ = ["EverythingConfig", "Steps", "everything_steps", "segment_everything"]
-
-EDGE = 20  # pixels: a mask that comes so close to an edge of its crop is probably cut off there
 
 Steps = Generator[float, None, list[Hypothesis]]
 Picture = npt.NDArray[np.uint8]
@@ -40,31 +36,6 @@ Picture = npt.NDArray[np.uint8]
 
 class Cancelled(Exception):
     """The caller of :func:`segment_everything` did not want to wait any longer."""
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A mask that passed the filters of its batch.
-
-    Attributes:
-        patch: its window in the crop.
-        crop: that it was found in.
-        predicted_iou: as the decoder gave it.
-        logits: (h, w) of the crop, on the device.
-        box: (4,) x0, y0, x1, y1 of its outermost pixels in the picture; zeros at the crop's
-            corner when the mask is empty.
-    """
-
-    patch: Patch
-    crop: Crop
-    predicted_iou: float
-    logits: Tensor
-    box: npt.NDArray[np.float32]
-
-    def full(self, size: Size) -> npt.NDArray[np.bool_]:
-        """The mask as (H, W) bool of the picture."""
-        patch = replace(self.patch, x=self.patch.x + self.crop.x0, y=self.patch.y + self.crop.y0)
-        return patch.full(size)
 
 
 def segment_everything(
@@ -133,7 +104,7 @@ def everything_steps(
             part = np.ascontiguousarray(rgb[crop.y0 : crop.y1, crop.x0 : crop.x1])
             embedding = segmenter.set_image(part)
             yield done / total
-        search = _Search(segmenter, embedding, crop, size, config)
+        search = Search(segmenter, embedding, crop, size, config)
         in_crop: list[Candidate] = []
         for points in grid:
             in_crop += search(points)
@@ -143,65 +114,11 @@ def everything_steps(
     return _finish(_best_of_crops(found, len(crops), config), size, segmenter, config)
 
 
-class _Search:
-    """Finds masks in one crop."""
-
-    def __init__(
-        self,
-        segmenter: Segmenter,
-        embedding: Embedding,
-        crop: Crop,
-        size: Size,
-        config: EverythingConfig,
-    ) -> None:
-        sam = segmenter.sam
-        self._threshold, self._crop, self._size, self._config = (
-            sam.mask_threshold, crop, size, config,
-        )  # fmt: skip
-        self._decoder = GridDecoder(sam, embedding)
-        low_size = sam.prompt_encoder.mask_input_size
-        self._upsampler = Upsampler(embedding.transform, low_size, embedding.features.device)
-
-    def __call__(self, points: npt.NDArray[np.float64]) -> list[Candidate]:
-        config = self._config
-        logits, quality = self._decoder(points, config.pred_iou_thresh)
-        patches = self._upsampler(logits, self._threshold, config.stability_score_offset)
-        return [
-            Candidate(patch, self._crop, iou, low.clone(), box)
-            for patch, iou, low in zip(patches, quality.float().tolist(), logits, strict=True)
-            if np.float32(patch.stability) >= np.float32(config.stability_score_thresh)
-            and not cut_off(box := _outermost(patch, self._crop), self._crop, self._size)
-        ]
-
-
 def _batches(crop: Crop, config: EverythingConfig) -> Iterator[npt.NDArray[np.float64]]:
     per_side = config.points_per_side // config.crop_n_points_downscale_factor**crop.layer
     points = crop.points(max(1, per_side))
     for start in range(0, len(points), config.points_per_batch):
         yield points[start : start + config.points_per_batch]
-
-
-def cut_off(box: npt.NDArray[np.float32], crop: Crop, size: Size) -> bool:
-    """Whether a mask is near an edge of its crop that is not near an edge of the picture.
-
-    Args:
-        box: (4,) of its outermost pixels in the picture.
-        crop: that it was found in.
-        size: (H, W) of the picture.
-    """
-    edges = np.array((crop.x0, crop.y0, crop.x1, crop.y1))
-    limits = np.array((0, 0, size[1], size[0]))
-    near_crop, near_picture = np.abs(box - edges) <= EDGE, np.abs(box - limits) <= EDGE
-    return bool((near_crop & ~near_picture).any())
-
-
-def _outermost(patch: Patch, crop: Crop) -> npt.NDArray[np.float32]:
-    """The box through the centres of the outermost pixels, in the picture."""
-    box = tight_box(patch.mask)
-    inner = box + np.array((0.5, 0.5, -0.5, -0.5), np.float32)
-    offset = np.array((patch.x, patch.y) * 2) if box.any() else np.zeros(4)
-    inner = inner if box.any() else np.zeros(4, np.float32)
-    return (inner + offset + np.array((crop.x0, crop.y0) * 2)).astype(np.float32)
 
 
 def _best_of_crop(found: Sequence[Candidate], config: EverythingConfig) -> list[Candidate]:
@@ -250,8 +167,7 @@ def _cleaned(
     """Without small regions; of masks that are alike, one that needed no cleaning stays."""
     cleaned = [remove_small_regions(mask, config.min_mask_region_area) for mask in masks]
     untouched = [new is old for new, old in zip(cleaned, masks, strict=True)]
-    boxes = np.array([tight_box(mask) for mask in cleaned], np.float32).reshape(-1, 4)
-    boxes += np.array((0.5, 0.5, -0.5, -0.5), np.float32)
+    boxes = np.array([outermost_box(mask) for mask in cleaned], np.float32).reshape(-1, 4)
     threshold = max(config.box_nms_thresh, config.crop_nms_thresh)
     stays = box_nms(boxes, np.array(untouched, np.float32), threshold)
     return [found[index] for index in stays], [cleaned[index] for index in stays]

@@ -32,38 +32,48 @@ from sam_ros.resources import find_resource
 Picture = npt.NDArray[np.uint8]
 
 ALL = EverythingConfig(
-    points_per_side=8, pred_iou_thresh=0, stability_score_thresh=0, box_nms_thresh=1
+    points_per_side=8,
+    pred_iou_thresh=0,
+    stability_score_thresh=0,
+    stability_score_offset=0.25,
+    box_nms_thresh=1,
 )
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "uneven batches": {"points_per_batch": 7},
-    "all boxes stay": {"box_nms_thresh": 1.0},
+    "box nms": {"box_nms_thresh": 0.7, "stability_score_thresh": 0.0},
     "no filters": {
         "pred_iou_thresh": 0.0,
         "stability_score_thresh": 0.0,
         "points_per_side": 6,
     },
     "small regions": {"min_mask_region_area": 25},
-    "crops": {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2},
+    "crops": {
+        "crop_n_layers": 1,
+        "crop_n_points_downscale_factor": 2,
+        "crop_nms_thresh": 0.9,
+        "stability_score_thresh": 0.0,
+    },
     "crops and regions": {
         "crop_n_layers": 2,
         "points_per_side": 4,
         "min_mask_region_area": 9,
-        "crop_nms_thresh": 0.5,
+        "stability_score_thresh": 0.0,
+        "box_nms_thresh": 0.9,
     },
 }
 
 
 @pytest.fixture(scope="module")
 def pair(sam: Any) -> tuple[Any, Segmenter]:
-    """The reference's model, and ours with its weights; logits above 2 make masks of all sizes."""
+    """The reference's model, and ours with its weights; logits above 1 make masks of all sizes."""
     theirs = copy.deepcopy(sam)
     width, cells, image_size = 32, (16, 16), 128
     encoder = _image_encoder(SamConfig(ViTConfig(width, 2, 2, (1,), 5), image_size, 8, width))
     decoder = MaskDecoder(width, TwoWayTransformer(2, width, 2, 64))
     ours = Sam(encoder, PromptEncoder(width, cells, (128, 128), 8), decoder, image_size).eval()
     ours.load_state_dict(theirs.state_dict())
-    theirs.mask_threshold = ours.mask_threshold = 2.0
+    theirs.mask_threshold = ours.mask_threshold = 1.0
     return theirs, Segmenter(ours)
 
 
@@ -94,6 +104,7 @@ def _thresholds(found: Sequence[Hypothesis]) -> dict[str, float]:
     return {
         "pred_iou_thresh": float(np.quantile(quality, 0.4)),
         "stability_score_thresh": float(np.quantile(stability, 0.3)),
+        "stability_score_offset": ALL.stability_score_offset,
     }
 
 
@@ -102,21 +113,24 @@ def assert_equal(ours: Sequence[Hypothesis], theirs: Sequence[dict[str, Any]]) -
     assert len(ours) == len(theirs)
     left = list(ours)
     for record in theirs:
-        twin = max(left, key=lambda item: same(item.mask, record["segmentation"]))
-        left.remove(twin)
-        assert same(twin.mask, record["segmentation"]) > 0.99
-        stability = np.nan_to_num(record["stability_score"])  # 0 / 0 where the mask is empty
-        assert twin.stability == pytest.approx(stability, abs=2e-3)
-        assert twin.predicted_iou == pytest.approx(
-            np.clip(record["predicted_iou"], 0, 1), abs=1e-4
-        )
+        alike = [item for item in left if same(item.mask, record["segmentation"]) > 0.99]
+        assert alike, "a mask of theirs that we have not found"
+        figures = np.array(_figures(record))
+        gaps = [np.abs(figures - (item.predicted_iou, item.stability)).max() for item in alike]
+        assert min(gaps) < 2e-3, f"{figures} is none of ours"
+        left.remove(alike[int(np.argmin(gaps))])
+
+
+def _figures(record: dict[str, Any]) -> tuple[float, float]:
+    stability = np.nan_to_num(record["stability_score"])  # 0 / 0 where the mask is empty
+    return float(np.clip(record["predicted_iou"], 0, 1)), float(stability)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_equal_to_the_reference(
     name: str, pair: Any, sharp: Picture, thresholds: dict[str, float], reference: Any
 ) -> None:
-    settings = {"points_per_side": 9, **thresholds, **SETTINGS[name]}
+    settings = {"points_per_side": 8, "box_nms_thresh": 1.0, **thresholds, **SETTINGS[name]}
     theirs = generate(reference, pair[0], sharp, **settings)
     assert len(theirs) >= 12, "too few masks to prove anything"
     assert_equal(segment_everything(pair[1], sharp, EverythingConfig(**settings)), theirs)
@@ -126,7 +140,7 @@ def test_equal_to_the_reference(
     "changed",
     [
         {"pred_iou_thresh": 0.0}, {"stability_score_thresh": 0.0}, {"box_nms_thresh": 0.9},
-        {"stability_score_offset": 2.0}, {"points_per_side": 7},
+        {"stability_score_offset": 0.5}, {"points_per_side": 7},
     ],
     ids=lambda changed: next(iter(changed)),
 )  # fmt: skip
@@ -134,14 +148,14 @@ def test_every_setting_makes_a_difference(
     changed: dict[str, Any], pair: Any, sharp: Picture, thresholds: dict[str, float]
 ) -> None:
     """So that the comparison above would notice a filter that does nothing."""
-    config = EverythingConfig(points_per_side=8, **thresholds)
+    config = EverythingConfig(points_per_side=8, box_nms_thresh=1, **thresholds)
     before = segment_everything(pair[1], sharp, config)
     after = segment_everything(pair[1], sharp, replace(config, **changed))
     figures = [[(item.area, item.stability) for item in found] for found in (before, after)]
     assert figures[0] != figures[1]
 
 
-@pytest.mark.parametrize("settings", [{}, {"crop_n_layers": 1, "points_per_side": 5}])
+@pytest.mark.parametrize("settings", [{}, {"crop_n_layers": 1, "points_per_side": 4}])
 def test_equal_to_the_reference_with_the_embedded_model(
     settings: dict[str, Any], reference: Any
 ) -> None:
@@ -149,8 +163,8 @@ def test_equal_to_the_reference_with_the_embedded_model(
     model = build_sam("sam_tiny")
     rgb = coffee(model.image_size)
     segmenter = Segmenter(model)
-    wanted = _thresholds(segment_everything(segmenter, rgb, ALL))
-    settings = {"points_per_side": 8, "points_per_batch": 48, **wanted, **settings}
+    wanted = _thresholds(segment_everything(segmenter, rgb, replace(ALL, points_per_side=4)))
+    settings = {"points_per_side": 6, "points_per_batch": 30, **wanted, **settings}
     theirs = generate(reference, AsReference(model, reference), rgb, **settings)
     assert len(theirs) >= 8
     assert_equal(segment_everything(segmenter, rgb, EverythingConfig(**settings)), theirs)
@@ -196,7 +210,7 @@ def test_mask_nms_leaves_no_two_masks_alike(pair: Any, sharp: Picture) -> None:
     plain = segment_everything(pair[1], sharp, ALL)
     found = segment_everything(pair[1], sharp, replace(ALL, mask_nms_thresh=0.6))
     assert 1 < len(found) < len(plain)
-    pairs = [(a, b) for i, a in enumerate(found) for b in found[:i]]
+    pairs = [(a, b) for i, a in enumerate(found) for b in found[:i] if a.area]
     assert all(same(a.mask, b.mask) <= 0.6 for a, b in pairs)
 
 

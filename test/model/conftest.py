@@ -24,16 +24,6 @@ VITS = {
 TABLES = ("pos_embed", "attention_biases", "positional_encoding_gaussian_matrix")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the slow tests out unless ``-m`` asks for them."""
-    if "slow" in config.getoption("markexpr"):
-        return
-    skip = pytest.mark.skip(reason="takes minutes and gigabytes, run with: pytest -m slow")
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(skip)
-
-
 @pytest.fixture(scope="session")
 def reference() -> Callable[..., nn.Module]:
     """``reference(name, image_size=1024, fill=True)``: a reference model, every weight random."""
