@@ -128,6 +128,18 @@ def fits(captions: list[Caption], labels: np.ndarray, colours: np.ndarray) -> np
     return table
 
 
+def phrases() -> dict[str, list[object]]:
+    """What the engine says around a word and compares it with, for `phrases.json`.
+
+    Pictures of a thing were taught that the plain word for any object deserves 0.15 of what its
+    name does: against that word alone, a name that is likelier than this passes the middle.
+    """
+    return {
+        "templates": ["{}", "a {}", "a photo of a {}", "a photo of the {}"],
+        "background": [["object"], ["background"]],
+    }
+
+
 def make_tokenizer(vocabulary: Vocabulary) -> PreTrainedTokenizerFast:
     """A byte-level BPE trained on the vocabulary in its templates; lower case."""
     tokenizer = Tokenizer(models.BPE(unk_token=None))

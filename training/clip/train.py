@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
+import json
 import math
 import time
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
-from training.clip.captions import Caption, Speaker, fits, make_tokenizer
+from sam_ros.engine.phrases import FILE
+from training.clip.captions import Caption, Speaker, fits, make_tokenizer, phrases
 from training.clip.crops import GROUND
 from training.clip.meanings import Meanings
 from training.clip.pictures import Batch, Pictures
@@ -166,11 +168,12 @@ def hit_rate(logits: Tensor, weights: Tensor, captions: list[Caption]) -> float:
 
 
 def export(state: State, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write the averaged towers in float16, their tokenizer and their image processor."""
+    """Write the averaged towers in float16, tokenizer, image processor and phrases."""
     half = copy.deepcopy(state.average).half()
     half.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     make_processor().save_pretrained(folder)
+    (folder / FILE).write_text(json.dumps(phrases(), indent=1) + "\n")
 
 
 def run(args: argparse.Namespace, schedule: Schedule) -> None:
