@@ -27,10 +27,12 @@ class Encoder(Protocol):
     """Images to embeddings.
 
     Attributes:
+        sam: the model whose encoder it is.
         runtime: what computes them: "torch" or "openvino".
         dtype: what they are computed in.
     """
 
+    sam: Sam
     runtime: str
     dtype: torch.dtype
 
@@ -51,6 +53,7 @@ class TorchEncoder:
 
     def __init__(self, sam: Sam, compiled: bool = False) -> None:
         freeze(sam)
+        self.sam = sam
         weights = next(iter(sam.image_encoder.parameters()))
         self.dtype = weights.dtype
         self._encode: Callable[[Tensor], Tensor] = sam.image_encoder

@@ -28,7 +28,7 @@ class OpenVinoEncoder:
     runtime = "openvino"
 
     def __init__(self, sam: Sam, dtype: torch.dtype = torch.float32) -> None:
-        self.dtype = dtype
+        self.sam, self.dtype = sam, dtype
         example = torch.zeros(1, 3, sam.image_size, sam.image_size)
         with torch.inference_mode():
             converted = ov.convert_model(sam.image_encoder, example_input=example)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from sam_ros.engine.encoder import Encoder, TorchEncoder
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.islands import clean
 from sam_ros.engine.prompt import FOREGROUND, Prompt
-from sam_ros.engine.ranking import pixels_at, rank
+from sam_ros.engine.ranking import is_single_click, pixels_at, rank
 from sam_ros.engine.transform import Size, Transform
 from sam_ros.engine.upsampling import Patch, Upsampler
 from sam_ros.model import Sam
@@ -42,6 +43,11 @@ class Segmenter:
         self.encoder = encoder or TorchEncoder(sam)
         with torch.inference_mode():
             self._image_pe = self._for_decoder(sam.prompt_encoder.get_dense_pe())
+
+    @property
+    def runtime(self) -> str:
+        """What runs the image encoder and in which precision, as "torch float32"."""
+        return f"{self.encoder.runtime} {str(self.encoder.dtype).removeprefix('torch.')}"
 
     @torch.inference_mode()
     def set_image(self, rgb: npt.NDArray[np.uint8]) -> Embedding:
@@ -81,9 +87,11 @@ class Segmenter:
         answers: dict[int, Hypotheses] = {}
         for batch in batches(prompts, config.multimask, config.prompts_per_batch):
             asked = [prompts[index] for index in batch.indices]
-            logits, predicted_iou = self._decode(embedding, asked, batch.multimask)
-            for index, low, iou in zip(batch.indices, logits, predicted_iou, strict=True):
-                answers[index] = self._answer(upsampler, prompts[index], low, iou, config)
+            found = self._find(embedding, upsampler, asked, batch.multimask)
+            if batch.multimask and self.sam.second_look:
+                found = self._look_again(embedding, upsampler, asked, found)
+            for index, candidates in zip(batch.indices, found, strict=True):
+                answers[index] = rank(prompts[index], candidates, config).packed()
         return [answers[index] for index in range(len(prompts))]
 
     def _decode(
@@ -108,21 +116,55 @@ class Segmenter:
             return x
         return x[:1].to(dtype).expand_as(x) if x.stride(0) == 0 else x.to(dtype)
 
-    def _answer(
+    def _find(
         self,
+        embedding: Embedding,
         upsampler: Upsampler,
-        prompt: Prompt,
-        logits: Tensor,
-        predicted_iou: npt.NDArray[np.float32],
-        config: EngineConfig,
-    ) -> Hypotheses:
-        """The ranked masks of one prompt from its logits (M, h, w)."""
-        patches = upsampler(logits, self.sam.mask_threshold, config.stability_offset)
-        candidates = [
-            _hypothesis(prompt, patch, upsampler.size, float(iou), low, config.min_area_px)
-            for patch, iou, low in zip(patches, predicted_iou, logits, strict=True)
+        prompts: Sequence[Prompt],
+        multimask: bool,
+    ) -> list[list[Hypothesis]]:
+        """The masks of each prompt of one batch, not yet ranked."""
+        config = self.config
+        logits, predicted_iou = self._decode(embedding, prompts, multimask)
+        found = []
+        for prompt, low, ious in zip(prompts, logits, predicted_iou, strict=True):
+            patches = upsampler(low, self.sam.mask_threshold, config.stability_offset)
+            found.append(
+                [
+                    _hypothesis(prompt, patch, upsampler.size, float(iou), one, config.min_area_px)
+                    for patch, iou, one in zip(patches, ious, low, strict=True)
+                ]
+            )
+        return found
+
+    def _look_again(
+        self,
+        embedding: Embedding,
+        upsampler: Upsampler,
+        prompts: Sequence[Prompt],
+        found: Sequence[Sequence[Hypothesis]],
+    ) -> list[list[Hypothesis]]:
+        """The masks of lone clicks asked for again, each with its own box beside the click.
+
+        How likely a mask is meant was said at the first look: its predicted IoU stays.
+        """
+        better = [list(candidates) for candidates in found]
+        places = [
+            (row, column)
+            for row, candidates in enumerate(found)
+            for column, first in enumerate(candidates)
+            if first.area and is_single_click(prompts[row])
         ]
-        return rank(prompt, candidates, config)
+        limit = self.config.prompts_per_batch
+        for start in range(0, len(places), limit):
+            some = places[start : start + limit]
+            boxed = [replace(prompts[row], box=found[row][column].box) for row, column in some]
+            second = self._find(embedding, upsampler, boxed, multimask=False)
+            for (row, column), (again,) in zip(some, second, strict=True):
+                if again.area:
+                    trusted = found[row][column].predicted_iou
+                    better[row][column] = replace(again, predicted_iou=trusted)
+        return better
 
 
 def _validate(prompts: Sequence[Prompt], size: Size, low_size: Size) -> None:

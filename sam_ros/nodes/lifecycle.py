@@ -13,6 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from sam_ros.engine.memory import release_memory
 from sam_ros.nodes.camera import CameraSource, is_rectified
 from sam_ros.nodes.clicks import Clicks
 from sam_ros.nodes.depth import DepthSource
@@ -23,7 +24,7 @@ from sam_ros.nodes.frames import Frames
 from sam_ros.nodes.gate import Gate
 from sam_ros.nodes.inputs import Inputs
 from sam_ros.nodes.labels import read_labels
-from sam_ros.nodes.loading import import_libraries, load_segmenter, release_memory
+from sam_ros.nodes.loading import import_libraries, load_segmenter
 from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.outputs import Outputs
 from sam_ros.nodes.parameters import Parameters, declare
@@ -142,7 +143,10 @@ class SamNode(LifecycleNode):
             Throttle(self),
             self._gate.worker.submit,
         )
-        self.get_logger().info(f"{parameters.model} is loaded on {self._gate.segmentation.device}")
+        loaded = self._gate.segmentation
+        self.get_logger().info(
+            f"{parameters.model} is loaded on {loaded.device}, {loaded.runtime}"
+        )
 
     def _activate(self) -> None:
         compressed = self.parameters.image_transport == "compressed"
@@ -257,6 +261,7 @@ class SamNode(LifecycleNode):
             "depth": self._depth.problem if self._depth else "",
             "model": self._model(),
             "device": gate.segmentation.device if gate.segmentation else "",
+            "runtime": gate.segmentation.runtime if gate.segmentation else "",
             "objects": str(len(gate.segmentation.objects)) if gate.segmentation else "0",
             "frames_dropped": str(gate.worker.dropped),
             "jobs_waiting": str(gate.worker.waiting),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import importlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -20,14 +17,14 @@ from sam_ros.nodes.parameters import Parameters
 from sam_ros.nodes.status import Refused
 
 if TYPE_CHECKING:
+    from sam_ros.engine.encoder import Encoder
     from sam_ros.engine.segmenter import Segmenter
-    from sam_ros.model import Sam
 
 EMBEDDED = "sam_tiny"
 WARM_UP_SIZE = (480, 640)  # rows and columns
 
-# Network, checkpoint and device to the weights in use; all nodes of a process load in one thread.
-_loaded: WeakValueDictionary[tuple[str, Path | None, str], Sam] = WeakValueDictionary()
+# The networks in use, by what they were made from; all nodes of a process load in one thread.
+_loaded: WeakValueDictionary[tuple[object, ...], Encoder] = WeakValueDictionary()
 
 
 def import_libraries() -> None:
@@ -51,30 +48,22 @@ def load_segmenter(parameters: Parameters) -> Segmenter:
     checkpoint = _checkpoint(parameters)
     import torch  # see import_libraries
 
+    from sam_ros.engine.encoder import make_encoder
     from sam_ros.engine.segmenter import Segmenter
     from sam_ros.model import build_sam
 
     device = _device(parameters.device, torch.cuda.is_available())
-    key = (parameters.model, checkpoint, device)
-    sam = _loaded.get(key)
+    key = (parameters.model, checkpoint, device, parameters.dtype, parameters.compile)
+    encoder = _loaded.get(key)
     try:
-        if sam is None:
-            sam = _loaded[key] = build_sam(parameters.model, checkpoint).to(device)
+        if encoder is None:
+            sam = build_sam(parameters.model, checkpoint).to(device)
+            encoder = _loaded[key] = make_encoder(sam, parameters.dtype, parameters.compile)
     except (ValueError, OSError) as error:
         raise _unavailable(f"{parameters.model}: {error}") from error
-    segmenter = Segmenter(sam, parameters.engine_config())
+    segmenter = Segmenter(encoder.sam, parameters.engine_config(), encoder)
     _warm_up(segmenter)
     return segmenter
-
-
-def release_memory() -> None:
-    """Gives the memory of a dropped model back to the device and to the system."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    with contextlib.suppress(OSError, AttributeError):  # glibc keeps what is freed for itself
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _checkpoint(parameters: Parameters) -> Path | None:

@@ -35,6 +35,7 @@ def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = 
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
 
+    from sam_ros.engine.memory import keep_memory
     from sam_ros.nodes.gate import MOST_CALLS
     from sam_ros.nodes.lifecycle import SamNode
     from sam_ros.nodes.worker import ModelThread
@@ -45,6 +46,7 @@ def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = 
         given, outer = _without_namespace(given)
         cameras = [f"{outer.rstrip('/')}/{name}" for name in cameras]
     rclpy.init(args=given, signal_handler_options=SignalHandlerOptions.NO)
+    keep_memory()  # before there are threads
     thread = ModelThread()
     kind = {"load": load} if load else {}
     nodes: list[SamNode] = []

@@ -72,6 +72,11 @@ class Segmentation:
         """Where the model runs, such as cpu or cuda:0."""
         return str(self._segmenter.sam.device)
 
+    @property
+    def runtime(self) -> str:
+        """What runs the image encoder and in which precision."""
+        return self._segmenter.runtime
+
     def update(self, parameters: Parameters) -> None:
         """Takes new values of the live parameters."""
         self._parameters = parameters

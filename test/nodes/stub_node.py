@@ -35,6 +35,7 @@ class StubSegmenter:
     """Answers as a perfect model would, with the interface of Segmenter."""
 
     sam = SimpleNamespace(device="stub")
+    runtime = "stub"
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
