@@ -10,11 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 
-from sam_ros.engine.overlay import Picture
+from sam_ros.engine.hypothesis import Hypothesis
+from sam_ros.engine.overlay import OverlayItem, Picture, draw_instances
 from sam_ros.engine.panel import panel, sheet
 from sam_ros.nodes.demo_client import Answer, DemoClient, DemoError
 from sam_ros.nodes.images import decode
@@ -86,12 +88,17 @@ def _ask_all(
     print(f"Both are ready after {time.monotonic() - started:.1f} s.\n\n{COLUMNS}")
     panels: list[Picture] = []
     for picture, items in questions.items():
-        rgb = decode(client.show(str(picture)))
+        frame = client.show(str(picture))
+        rgb = decode(frame)
         clicks = [item for item in items if item.prompt.box is None]
         boxes = [item for item in items if item.prompt.box is not None]
         answers = [*client.ask_service(clicks), *client.ask_topic(boxes)]
         large = [_draw(rgb, answer, options.model, 320) for answer in answers]
         _save(options.out / f"{picture.stem}.png", sheet(large))
+        if options.everything:
+            found = client.ask_everything(frame)
+            print(f"{picture.stem[:14]:<14} everything: {len(found)} masks", flush=True)
+            _save(options.out / f"{picture.stem}_everything.png", _draw_everything(rgb, found))
         panels += [_draw(rgb, answer, options.model, 200) for answer in answers]
         for answer in answers:
             _print(answer)
@@ -104,6 +111,12 @@ def _draw(rgb: Picture, answer: Answer, model: str, height: int) -> Picture:
     title = f"{answer.question.picture.stem}: {answer.question.title}"
     note = f"{model}   {answer.seconds:.2f} s"
     return panel(rgb, answer.question.prompt, answer.hypotheses, title, note, height)
+
+
+def _draw_everything(rgb: Picture, found: Sequence[Hypothesis]) -> Picture:
+    """All masks, the small ones on top of the large ones."""
+    large_first = sorted(found, key=lambda item: -item.area)
+    return draw_instances(rgb, [OverlayItem(item.mask, i) for i, item in enumerate(large_first)])
 
 
 def _print(answer: Answer) -> None:
@@ -151,6 +164,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=Path, help="folder with pictures and a prompts.yaml")
     parser.add_argument(
         "--out", type=Path, default=Path("demo_out"), help="folder for the pictures"
+    )
+    parser.add_argument(
+        "--everything",
+        action="store_true",
+        help="also segment everything in each picture: *_everything.png",
     )
     parser.add_argument("--show", action="store_true", help="open the page of pictures at the end")
     return parser

@@ -14,12 +14,14 @@ from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import SetParameters
+from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from sam_ros.action import SegmentEverything
 from sam_ros.engine import rle
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.msg import Instance, InstanceArray, MaskHypothesis, PromptArray, Status
@@ -75,6 +77,7 @@ class DemoClient:
         self._node.create_subscription(InstanceArray, "sam/instances", self._keep_instances, 10)
         self._prompts = self._node.create_publisher(PromptArray, "sam/prompts", 10)
         self._state: Any = self._node.create_client(GetState, "sam/get_state")
+        self._everything = ActionClient(self._node, SegmentEverything, "sam/segment_everything")
         self._segment: Any = self._node.create_client(Segment, "sam/segment")
         self._source: Any = self._node.create_client(SetParameters, "image_source/set_parameters")
 
@@ -157,6 +160,18 @@ class DemoClient:
             Answer(question, to_hypotheses(self._found[_name(index)]), seconds, "~/prompts")
             for index, question in enumerate(questions)
         ]
+
+    def ask_everything(self, image: Image) -> list[Hypothesis]:
+        """Every object of a picture through ~/segment_everything, best first."""
+        self._wait(self._everything.server_is_ready, "~/segment_everything", STARTUP)
+        sent = self._everything.send_goal_async(SegmentEverything.Goal(image=image))
+        self._wait(sent.done, "~/segment_everything to accept", REPLY)
+        ended = sent.result().get_result_async()
+        self._wait(ended.done, "the result of ~/segment_everything", STARTUP)
+        result = ended.result().result
+        if result.status.code != Status.OK:
+            raise DemoError(f"~/segment_everything answered: {result.status.message}")
+        return [to_hypotheses(item).best for item in result.result.instances]
 
     def _has_answered(self, frame: Image, questions: Sequence[Question]) -> bool:
         named = all(_name(index) in self._found for index in range(len(questions)))
