@@ -21,11 +21,14 @@ class Sam(nn.Module):
     Attributes:
         image_size: side of the square that images are padded to, pixels.
         mask_threshold: logits above it belong to the mask.
+        second_look: each mask of a lone click is worth asking for again with its own box. Off as
+            in the paper; a small model answers a box far better than a click.
     """
 
     pixel_mean: Tensor
     pixel_std: Tensor
     mask_threshold: float = 0.0
+    second_look: bool = False
 
     def __init__(
         self,

@@ -21,12 +21,14 @@ def build_sam_tiny(image_size: int = 384) -> Sam:
     cells = _cells(image_size)
     dim = CHANNELS.coarse
     transformer = TwoWayTransformer(depth=2, dim=dim, num_heads=8, mlp_dim=512)
-    return Sam(
+    sam = Sam(
         TinyImageEncoder(CHANNELS, window_size=WINDOW),
         TinyPromptEncoder(dim, (cells, cells), (image_size, image_size)),
         TinyMaskDecoder(CHANNELS, transformer),
         image_size,
     )
+    sam.second_look = True
+    return sam
 
 
 def set_image_size(sam: Sam, image_size: int) -> None:
