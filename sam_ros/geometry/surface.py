@@ -20,7 +20,8 @@ RINGS = 4 * RIM  # that may be taken back: the middle does not reach far into a 
 FEWEST = 0.2  # of a mask that its middle must keep; of a thinner one, all pixels count
 JUMP = 0.03  # of the distance: a step between neighbours that a surface does not make
 STEP = 0.01  # of the distance: how far a pixel of the rim may lie from its neighbours
-GAP = 0.5  # of the object's width: what lies farther behind or in front is another thing
+GAP = 0.3  # of the object's width: what lies farther behind or in front is another thing
+FEW = 0.003  # of the pixels: so many between the two are flying pixels
 SAMPLES = 2000  # pixels looked at to find such gaps
 
 
@@ -39,8 +40,12 @@ def surface(depth: Depth, mask: Bools, pitch: float) -> Bools:
     core = eroded(mask, RIM) & known
     if np.count_nonzero(core) < FEWEST * np.count_nonzero(known):
         core = known
-    core = _in_main_layer(depth, _smooth(depth, core), pitch)
-    return _grown(depth, core, known)
+    core = _smooth(depth, core)
+    if not core.any():
+        return core
+    nearest, farthest = _main_layer(depth[core], pitch)
+    known &= (depth >= nearest) & (depth <= farthest)
+    return _grown(depth, core & known, known)
 
 
 def eroded(mask: Bools, steps: int) -> Bools:
@@ -74,20 +79,21 @@ def _smooth(depth: Depth, core: Bools) -> Bools:
     return smooth if smooth.any() else core
 
 
-def _in_main_layer(depth: Depth, core: Bools, pitch: float) -> Bools:
-    """Drops what a wide gap in depth divides from most of the pixels."""
-    values = depth[core]
-    if not len(values):
-        return core
+def _main_layer(values: Depth, pitch: float) -> tuple[float, float]:
+    """Nearest and farthest depth of most pixels, up to where almost none are for a while.
+
+    Half a gap wider, for the rim curves away from the middle that is looked at.
+    """
     some = np.sort(values[:: len(values) // SAMPLES + 1])
-    middle = float(some[len(some) // 2])
-    gap = GAP * pitch * middle * len(values) ** 0.5 + JUMP * middle
-    edges = np.concatenate(([0], np.flatnonzero(np.diff(some) > gap) + 1, [len(some)]))
-    if len(edges) == 2:
-        return core
-    most = int(np.argmax(np.diff(edges)))
-    low, high = some[edges[most]], some[edges[most + 1] - 1]
-    return np.asarray(core & (depth >= low - gap / 2) & (depth <= high + gap / 2))
+    few = int(FEW * len(some)) + 1
+    gap = GAP * pitch * some[len(some) // 2] * len(values) ** 0.5
+    dense = np.concatenate(([False], some[few:] - some[:-few] < gap, [False]))
+    starts, ends = np.flatnonzero(np.diff(dense)).reshape(-1, 2).T
+    if not len(starts):
+        return float(some[0]), float(some[-1])
+    most = int(np.argmax(ends - starts))
+    nearest, farthest = some[starts[most]], some[ends[most] - 1 + few]
+    return float(nearest - gap / 2), float(farthest + gap / 2)
 
 
 def _grown(depth: Depth, core: Bools, known: Bools) -> Bools:
