@@ -32,7 +32,7 @@ pytest.importorskip("rosbags", reason="install rosbags")
 
 START, PERIOD, COUNT = 1_700_000_000, 0.1, 8  # seconds, seconds, pictures
 SIZE = (48, 64)
-NODES = Path(__file__).parent
+MANY = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def picture(number: int) -> npt.NDArray[np.uint8]:
@@ -122,14 +122,13 @@ def sam(ros_domain: int, start_node_in: Callable[..., Any]) -> Iterator[Any]:
     client = NodeClient(ros_domain, outputs=())
     client.wait_for_node()
     client.answers, client.clocks, client.infos, client.depths = [], [], [], []
-    many = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
     for kind, topic, kept in (
         (InstanceArray, "sam/instances", client.answers),
         (Clock, "/clock", client.clocks),
         (CameraInfo, "camera_info", client.infos),
         (Image, "depth", client.depths),
     ):
-        client.node.create_subscription(kind, topic, kept.append, many)
+        client.node.create_subscription(kind, topic, kept.append, MANY)
     yield client
     client.close()
 
@@ -157,6 +156,16 @@ def click_when_shown(sam: Any) -> None:
         return bool(sam.call("set_prompts", prompts=[sticky]).status.code == Status.OK)
 
     sam.wait(taken, 60)
+
+
+@pytest.fixture
+def square(sam: Any) -> Any:
+    """The node's client; the node knows a sticky object from a picture before the bag."""
+    assert sam.call("clear").success
+    sam.show(picture(0))
+    click_when_shown(sam)
+    sam.answers.clear()
+    return sam
 
 
 @pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
@@ -200,30 +209,28 @@ def test_diagnostics_go_on_while_simulated_time_stands_still(sam: Any) -> None:
 
 
 def test_the_rate_is_limited_in_recorded_time(
-    sam: Any, bags: dict[str, Path], play: Callable[..., Player]
+    square: Any, bags: dict[str, Path], play: Callable[..., Player]
 ) -> None:
     """Twice slower than recorded, 10 pictures a second become 5: 4 of 8, whatever the machine."""
-    sam.answers.clear()
-    with sam.parameter("max_rate_hz", 5.0):
+    with square.parameter("max_rate_hz", 5.0):
         player = play(f"path:={bags['mcap']}", "rate:=0.5")
-        sam.wait(lambda: player.process.poll() is not None, 60)
-        sam.wait(lambda: len(sam.answers) >= 3, 10)
-        sam.spin(0.5)
+        square.wait(lambda: player.process.poll() is not None, 60)
+        square.wait(lambda: len(square.answers) >= 2, 10)
+        square.spin(0.5)
     assert player.process.returncode == 0
-    stamps = [nanoseconds(msg.header.stamp) for msg in sam.answers]
+    stamps = [nanoseconds(msg.header.stamp) for msg in square.answers]
     assert len(stamps) <= 4  # one may be lost before all have found each other
     assert (np.diff(stamps) >= 2 * PERIOD * 1e9).all()
 
 
 def test_a_picture_that_nobody_answers_is_counted(
-    sam: Any, bags: dict[str, Path], play: Callable[..., Player]
+    square: Any, bags: dict[str, Path], play: Callable[..., Player]
 ) -> None:
     """The source goes on after its patience, and its exit status tells."""
-    sam.answers.clear()
     player = play(f"path:={bags['sqlite3']}", "rate:=0.0", "answer_timeout:=0.4")
-    sam.wait(lambda: len(sam.answers) > 0, 30)
-    assert sam.call("clear").success
-    sam.wait(lambda: player.process.poll() is not None, 60)
+    square.wait(lambda: len(square.answers) > 0, 30)
+    assert square.call("clear").success
+    square.wait(lambda: player.process.poll() is not None, 60)
     assert player.process.returncode == 1
     assert "no answer within 0.4 s" in player.output and "were not answered" in player.output
 
@@ -231,17 +238,17 @@ def test_a_picture_that_nobody_answers_is_counted(
 def test_a_bag_is_played_at_its_own_pace(
     sam: Any, bags: dict[str, Path], play: Callable[..., Player]
 ) -> None:
-    """Recorded time and real time go together, and the clock ticks between the pictures."""
+    """Four times slower than recorded, and the clock ticks between the pictures."""
     sam.clocks.clear()
     arrivals: list[float] = []
     subscription = sam.node.create_subscription(
-        Image, "image", lambda _: arrivals.append(time.monotonic()), 50
+        Image, "image", lambda _: arrivals.append(time.monotonic()), MANY
     )
-    player = play(f"path:={bags['mcap']}", "rate:=1.0")
+    player = play(f"path:={bags['mcap']}", "rate:=0.25")
     sam.wait(lambda: player.process.poll() is not None, 60)
     sam.node.destroy_subscription(subscription)
-    assert COUNT - 2 <= len(arrivals) <= COUNT
-    assert arrivals[-1] - arrivals[0] >= (len(arrivals) - 1) * PERIOD - 0.1
+    assert 2 < len(arrivals) <= COUNT
+    assert arrivals[-1] - arrivals[0] >= 2 * (len(arrivals) - 1) * PERIOD  # 4, or held up
     moments = [nanoseconds(msg.clock) for msg in sam.clocks]
     assert len(moments) > 5 * COUNT and moments == sorted(moments)
 
