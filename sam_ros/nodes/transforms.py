@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Transform
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.serialization import deserialize_message
 from rclpy.time import Time as RclpyTime
 
 from sam_ros.nodes.frames import nanoseconds, seconds
@@ -22,9 +15,6 @@ INSTALL = (
     "tf2_ros is not installed, and TF cannot be asked without it; "
     "install it with: sudo apt install ros-$ROS_DISTRO-tf2-ros-py"
 )
-MOVING = QoSProfile(depth=100)
-STATIC = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-HISTORY = 3.0  # seconds of /tf that are kept unread; pictures are younger
 
 
 class TransformMissing(Exception):
@@ -34,33 +24,21 @@ class TransformMissing(Exception):
 class Transforms:
     """Listens to /tf and /tf_static, from its creation to ``destroy``.
 
-    Reading /tf in Python takes a good part of a core on some robots, and only a click or a target
-    frame needs it: messages are kept as bytes, and read when somebody asks.
-
     Args:
         node: subscribes; its clock empties the buffer when time jumps back.
     """
 
     def __init__(self, node: Node) -> None:
-        self._node, self._buffer = node, None
-        self._unread: deque[tuple[float, bytes]] = deque()  # with the time of arrival
+        self._node = node
         try:  # not among the wheels of ROS 2, and only clicks in another frame need it
-            from tf2_msgs.msg import TFMessage
-            from tf2_ros import Buffer, TransformException
+            from tf2_ros import Buffer, TransformException, TransformListener
         except ImportError:
+            self._buffer = None
             return
-        self._message, self._failure = TFMessage, TransformException
+        self._failure = TransformException
         self._buffer = Buffer(node=node)
         node.destroy_service(self._buffer.srv)  # tf2_frames: other nodes have it
-        group = MutuallyExclusiveCallbackGroup()
-        self._subscriptions = [
-            node.create_subscription(
-                TFMessage, "/tf", self._keep, MOVING, callback_group=group, raw=True
-            ),
-            node.create_subscription(
-                TFMessage, "/tf_static", self._take_static, STATIC, callback_group=group
-            ),
-        ]
+        self._listener = TransformListener(self._buffer, node)
 
     @property
     def problem(self) -> str:
@@ -70,8 +48,7 @@ class Transforms:
     def destroy(self) -> None:
         """Ends the subscriptions."""
         if self._buffer:
-            for subscription in self._subscriptions:
-                self._node.destroy_subscription(subscription)
+            self._listener.unregister()
             self._buffer.jump_handle.unregister()
 
     def between(self, target: str, source: str, stamp: Time) -> npt.NDArray[np.float64]:
@@ -89,7 +66,6 @@ class Transforms:
             return np.eye(4)
         if not self._buffer:
             raise TransformMissing(INSTALL)
-        self._read()
         try:
             found = self._buffer.lookup_transform(target, source, RclpyTime.from_msg(stamp))
         except self._failure as error:
@@ -98,23 +74,6 @@ class Transforms:
                 f"at {seconds(nanoseconds(stamp))}: {error}"
             ) from None
         return matrix(found.transform)
-
-    def _keep(self, data: bytes) -> None:
-        now = time.monotonic()
-        self._unread.append((now, data))
-        while self._unread[0][0] < now - HISTORY:
-            self._unread.popleft()
-
-    def _take_static(self, msg: Any) -> None:
-        for transform in msg.transforms:
-            self._buffer.set_transform_static(transform, "/tf_static")
-
-    def _read(self) -> None:
-        """Puts what was kept into the buffer."""
-        for _ in range(len(self._unread)):
-            _, data = self._unread.popleft()
-            for transform in deserialize_message(data, self._message).transforms:
-                self._buffer.set_transform(transform, "/tf")
 
 
 def matrix(msg: Transform) -> npt.NDArray[np.float64]:
