@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from sam_ros.engine import rle
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,55 @@ class Hypothesis:
     parent: int
     logits: npt.NDArray[np.float32]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        height, width = self.mask.shape
+        return height, width
+
+    @property
+    def counts(self) -> rle.Counts:
+        """The run lengths of ``mask``."""
+        return rle.encode(self.mask)
+
+    def packed(self) -> Hypothesis:
+        """The same with the mask kept as run lengths: kilobytes for megabytes."""
+        return PackedHypothesis(**vars(self))
+
+
+class PackedHypothesis(Hypothesis):
+    """A hypothesis that makes its mask from run lengths each time it is asked for.
+
+    Args:
+        mask: (H, W) bool; not held on to.
+        values: the other fields of :class:`Hypothesis`.
+    """
+
+    _counts: rle.Counts
+    _size: tuple[int, int]
+
+    def __init__(self, mask: npt.NDArray[np.bool_], **values: Any) -> None:
+        vars(self).update(values, _size=mask.shape, _counts=rle.encode(mask))
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """(H, W) bool, a new array."""
+        return rle.decode(self._counts, *self._size)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        return self._size
+
+    @property
+    def counts(self) -> rle.Counts:
+        """The run lengths of ``mask``."""
+        return self._counts
+
+    def packed(self) -> Hypothesis:
+        """Itself."""
+        return self
+
 
 @dataclass(frozen=True, eq=False)
 class Hypotheses:
@@ -47,6 +99,10 @@ class Hypotheses:
 
     items: tuple[Hypothesis, ...]
     ambiguous: bool
+
+    def packed(self) -> Hypotheses:
+        """The same with masks kept as run lengths."""
+        return Hypotheses(tuple(item.packed() for item in self.items), self.ambiguous)
 
     @property
     def best(self) -> Hypothesis:

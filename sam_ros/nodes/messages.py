@@ -32,10 +32,8 @@ Mask2D = npt.NDArray[np.bool_]
 
 def to_mask(mask: Mask2D) -> Mask:
     """(H, W) bool as COCO run lengths."""
-    counts = Array("I")
-    counts.frombytes(np.ascontiguousarray(rle.encode(mask), np.uint32).tobytes())
     height, width = mask.shape
-    return Mask(height=height, width=width, counts=counts)
+    return _run_lengths(rle.encode(mask), (height, width))
 
 
 def to_instance(result: InstanceResult) -> Instance:
@@ -146,9 +144,15 @@ def _binary(header: Header, mask: Mask2D) -> Image:
     return to_image(np.where(mask, np.uint8(255), np.uint8(0)), "mono8", header)
 
 
+def _run_lengths(runs: rle.Counts, size: Size) -> Mask:
+    counts = Array("I")
+    counts.frombytes(runs.tobytes())
+    return Mask(height=size[0], width=size[1], counts=counts)
+
+
 def _to_hypothesis(item: Hypothesis) -> MaskHypothesis:
     return MaskHypothesis(
-        mask=to_mask(item.mask),
+        mask=_run_lengths(item.counts, item.size),
         score=float(item.score),
         predicted_iou=float(item.predicted_iou),
         stability=float(item.stability),
