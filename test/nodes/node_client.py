@@ -146,8 +146,8 @@ class NodeClient:
 
     def wait_for_node(self, state: str = "active") -> None:
         """Waits for the node and for all topics to be connected."""
-        self.wait(lambda: all(item.service_is_ready() for item in self._clients.values()), 30)
-        self.wait(lambda: self.state() == state, 60)
+        self.wait(lambda: all(item.service_is_ready() for item in self._clients.values()), 120)
+        self.wait(lambda: self.state() == state, 120)
         if state == "active":
             self.wait_connected()
 
