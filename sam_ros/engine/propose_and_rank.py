@@ -37,8 +37,8 @@ class ProposeAndRank:
         The masks of the last picture are remembered: other texts on it cost their scores alone.
         """
         if self._proposals is None or self._proposals[0] is not embedding:
-            proposals = yield from self._all_masks(rgb, embedding)
-            self._proposals = embedding, proposals
+            masks = yield from self._all_masks(rgb, embedding)
+            self._proposals = embedding, masks
         proposals = self._proposals[1]
         if not proposals:
             return []

@@ -63,7 +63,13 @@ class Segmentation:
         self._embeddings = EmbeddingCache(parameters.embedding_cache_size)
         self._scene: Scene | None = None
         self._text = TextPrompts(
-            segmenter, parameters, self.objects, self._embed, submit, self._show_found
+            segmenter,
+            parameters,
+            self.objects,
+            self._embed,
+            submit,
+            self._show_found,
+            tally.report,
         )
         self._throttle = throttle
 

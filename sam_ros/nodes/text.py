@@ -34,6 +34,7 @@ class TextPrompts:
         embed: the embedding of a frame.
         submit: queues a step of work in the worker.
         show: gets what the queries found in a frame.
+        report: gets what went wrong where nobody waits.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class TextPrompts:
         embed: Callable[[Frame], Embedding],
         submit: Submit,
         show: Callable[[Frame, Sequence[Sighting]], None],
+        report: Callable[[str], None],
     ) -> None:
         self._model, self._parameters = TextModel(segmenter, parameters), parameters
         self._objects, self._embed, self._show = objects, embed, show
         self._finds = Finds(objects)
-        self._search = StickySearch(submit, self._steps)
+        self._search = StickySearch(submit, self._steps, report)
 
     def update(self, parameters: Parameters) -> None:
         """Takes new values of the live parameters."""
@@ -157,14 +159,16 @@ class StickySearch:
     Args:
         submit: queues a step in the worker.
         begin: the steps of a search on a picture.
+        report: gets what went wrong with one; the next picture gets its chance.
     """
 
     def __init__(
         self,
         submit: Submit,
         begin: Callable[[Frame], Steps],
+        report: Callable[[str], None],
     ) -> None:
-        self._submit, self._begin = submit, begin
+        self._submit, self._begin, self._report = submit, begin, report
         self._next: Frame | None = None
         self._steps: Steps | None = None
         self._future: Future[Any] | None = None
@@ -187,7 +191,12 @@ class StickySearch:
         self._future = self._submit(self._advance) if frame is not None else None
 
     def _advance(self) -> None:
-        if self._steps is not None and next(self._steps, True) is None:
+        try:
+            ended = self._steps is None or next(self._steps, True) is not None
+        except Exception as error:
+            self._report(f"text: {type(error).__name__}: {error}")
+            ended = True
+        if not ended:
             self._future = self._submit(self._advance)
         else:
             self._start()

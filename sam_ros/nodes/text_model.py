@@ -19,9 +19,8 @@ from sam_ros.resources import find_resource
 
 if TYPE_CHECKING:  # they import torch and transformers
     from sam_ros.engine.embedding import Embedding
-    from sam_ros.engine.propose_and_rank import ProposeAndRank
     from sam_ros.engine.segmenter import Segmenter
-    from sam_ros.engine.text import Search, TextScorer
+    from sam_ros.engine.text import Grounder, Search, TextScorer
     from sam_ros.nodes.images import Picture
 
 EMBEDDED = "clip_tiny"
@@ -43,15 +42,13 @@ class TextModel:
     def __init__(self, segmenter: Segmenter, parameters: Parameters) -> None:
         self._segmenter, self._parameters = segmenter, parameters
         self._scorer: TextScorer | None = None
-        self._grounder: ProposeAndRank | None = None
+        self._grounder: Grounder | None = None
 
     def update(self, parameters: Parameters) -> None:
         """Takes new values of the live parameters."""
         self._parameters = parameters
-        if self._grounder is not None:
-            self._grounder.config = replace(
-                self._grounder.config, threshold=parameters.text_threshold
-            )
+        if self._scorer is not None:
+            self._grounder = self._grounder_with(self._scorer)
 
     def load(self) -> None:
         """Loads it, if that has not been done.
@@ -64,9 +61,7 @@ class TextModel:
         try:
             source = _source(self._parameters.clip_model)
             # Seconds the first time, which a model that is not there does not take.
-            from sam_ros.engine.everything import everything_steps
-            from sam_ros.engine.propose_and_rank import ProposeAndRank
-            from sam_ros.engine.text import TextConfig, TextScorer
+            from sam_ros.engine.text import TextScorer
 
             self._scorer = TextScorer.load(source, self._segmenter.sam.device)
         except ImportError as error:
@@ -75,13 +70,7 @@ class TextModel:
         except (ValueError, OSError, RuntimeError) as error:
             text = f"text: clip_model: {error}; {ADVICE}"
             raise Refused(Status.TEXT_UNAVAILABLE, text) from error
-        self._grounder = ProposeAndRank(
-            lambda rgb, embedding: everything_steps(
-                self._segmenter, rgb, lenient(self._parameters.everything_config()), embedding
-            ),
-            self._scorer,
-            TextConfig(threshold=self._parameters.text_threshold),
-        )
+        self._grounder = self._grounder_with(self._scorer)
 
     def search(self, rgb: Picture, embedding: Embedding, texts: Sequence[str]) -> Search:
         """See `sam_ros.engine.text.Grounder`; the model must be loaded."""
@@ -104,6 +93,18 @@ class TextModel:
         trust = np.array([[hypotheses[index].score] for index in seen])
         row, column = divmod(int((scores * trust).argmax()), len(texts))
         return seen[row], texts[column], float(scores[row, column])
+
+    def _grounder_with(self, scorer: TextScorer) -> Grounder:
+        from sam_ros.engine.everything import everything_steps
+        from sam_ros.engine.propose_and_rank import ProposeAndRank
+        from sam_ros.engine.text import TextConfig
+
+        config = lenient(self._parameters.everything_config())
+        return ProposeAndRank(
+            lambda rgb, embedding: everything_steps(self._segmenter, rgb, config, embedding),
+            scorer,
+            TextConfig(threshold=self._parameters.text_threshold),
+        )
 
 
 def lenient(config: EverythingConfig) -> EverythingConfig:

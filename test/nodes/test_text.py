@@ -38,7 +38,7 @@ def worded(
     )
     client.wait_for_node()
     yield client
-    assert node.interrupt() == 0, node.output
+    assert node.interrupt(patience=60) == 0, node.output
 
 
 @pytest.fixture

@@ -79,10 +79,12 @@ def test_without_a_model_the_command_to_run_is_told(clip_model: str, message: st
     assert "ros2 run sam_ros models fetch clip-vit-base-patch32" in str(caught.value)
 
 
-def test_without_the_library_the_command_to_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_the_command_to_run_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "sam_ros.engine.text", None)
     with pytest.raises(Refused, match="pip install 'transformers") as caught:
-        TextModel(SEGMENTER, Parameters()).load()
+        TextModel(SEGMENTER, Parameters(clip_model=str(tmp_path))).load()
     assert caught.value.code == Status.TEXT_UNAVAILABLE
 
 
@@ -179,7 +181,7 @@ def test_a_search_takes_single_steps_and_then_the_newest_picture() -> None:
             log.append((frame, step))
             yield
 
-    search = StickySearch(queue.submit, begin)
+    search = StickySearch(queue.submit, begin, log.append)
     for frame in ("a", "b", "c"):
         search.offer(frame)  # type: ignore[arg-type]
         assert len(queue.steps) == 1
@@ -201,9 +203,25 @@ def test_a_search_that_was_given_up_begins_again_with_the_next_picture() -> None
         log.append(frame)
         yield
 
-    search = StickySearch(queue.submit, begin)
+    search = StickySearch(queue.submit, begin, log.append)
     search.offer("a")  # type: ignore[arg-type]
     queue.steps.popleft()[1].cancel()  # as drop_jobs does
     search.offer("b")  # type: ignore[arg-type]
     queue.run()
     assert log == ["b"]
+
+
+def test_a_search_that_fails_is_told_and_the_next_picture_is_searched() -> None:
+    queue, log = Queue(), []
+
+    def begin(frame: Any) -> Iterator[None]:
+        yield
+        if frame == "bad":
+            raise RuntimeError("no memory")
+        log.append(frame)
+
+    search = StickySearch(queue.submit, begin, log.append)
+    for frame in ("bad", "good"):
+        search.offer(frame)  # type: ignore[arg-type]
+    queue.run()
+    assert log == ["text: RuntimeError: no memory", "good"]
