@@ -86,10 +86,14 @@ def colours(rgb: Picture) -> npt.NDArray[np.uint32]:
 
 
 def to_detection(header: Header, result: InstanceResult, box: OrientedBox) -> Detection3D:
-    """One object: its box, and as its pose the centroid of what is seen with the box's axes."""
+    """One object: its box, and as its pose the centroid of what is seen with the box's axes.
+
+    The score is that of the class; of an object without a label, that of its mask.
+    """
     kind = ObjectHypothesisWithPose()
     kind.hypothesis.class_id = result.label or UNNAMED
-    kind.hypothesis.score = float(result.chosen.score) if result.chosen else 0.0
+    mask_score = result.chosen.score if result.chosen else 0.0
+    kind.hypothesis.score = float(result.label_score if result.label else mask_score)
     kind.pose.pose = _pose(box.centroid, box)
     bbox = BoundingBox3D(center=_pose(box.center, box), size=_vector(box.size))
     return Detection3D(header=header, results=[kind], bbox=bbox, id=result.object_id)

@@ -25,6 +25,7 @@ from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.space import Space, View
 from sam_ros.nodes.transforms import TransformMissing, Transforms
 
+PATIENCE = 0.5  # seconds from a picture to its transform
 SILENCE = 1_000_000_000  # nanoseconds without a depth image that a person should know about
 
 
@@ -116,11 +117,11 @@ class DepthSource:
                 if not self._publish(scene):
                     self._waiting[stamp] = scene
             except TransformMissing as missing:
-                self.problem = str(missing)
-                if stamp == latest:  # the transform may still come
-                    self._waiting[stamp] = scene
+                if stamp == latest and scene.age < PATIENCE and not self._transforms.problem:
+                    self.problem = f"target_frame: {missing}"
+                    self._waiting[stamp] = scene  # the transform may still come
                 else:
-                    self._report(self.problem)
+                    self._report(f"target_frame: {missing}")
             except ValueError as error:
                 self._report(str(error))
             except Exception as error:  # a callback that raises would end the node
