@@ -4,8 +4,9 @@ import platform
 
 import torch
 
-from benchmarks import geometry, run_lengths
+from benchmarks import geometry, ros_path, run_lengths
 
 print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
 geometry.main()
 run_lengths.main()
+ros_path.main([])

@@ -180,7 +180,7 @@ class Listener:
         while time.monotonic() < deadline:
             self.wait(client.service_is_ready, PATIENCE)
             future = client.call_async(request)
-            if self.wait(future.done, 5.0) and done(future.result()):
+            if self.wait(future.done, 60.0) and done(future.result()):
                 return
             self.wait(lambda: False, 0.2)
         raise RuntimeError(f"{client.srv_name}: no such answer in {PATIENCE:.0f} s")
