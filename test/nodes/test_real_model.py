@@ -13,8 +13,9 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
 from node_client import boxed, click, codes, pixels
 
+from sam_ros.action import SegmentEverything
 from sam_ros.engine import rle
-from sam_ros.msg import Prompt, PromptArray
+from sam_ros.msg import Prompt, PromptArray, Status
 
 RESOURCE = Path(__file__).parents[2] / "resource"
 CUP = (300, 225)  # x, y in coffee.jpg
@@ -56,6 +57,25 @@ def test_clicks_are_answered_with_masks_that_hold_them(real: Any, coffee: np.nda
     assert mask[CUP[1], CUP[0]]
     assert 0.01 < best.area / mask.size < 0.6
     np.testing.assert_array_equal(pixels(reply.masks[0]), 255 * mask)
+
+
+def test_everything_in_a_photograph(real: Any, coffee: np.ndarray) -> None:
+    """With low thresholds, so that it holds for any weights."""
+    header = real.show(coffee)
+    goal = SegmentEverything.Goal(pred_iou_thresh=0.05, stability_score_thresh=0.05)
+    assert real.everything.wait_for_server(20)
+    with real.parameter("points_per_side", 6):
+        sent = real.everything.send_goal_async(goal)
+        real.wait(sent.done, 30)
+        ended = sent.result().get_result_async()
+        real.wait(ended.done, 90)
+    result = ended.result().result
+    assert result.status.code == Status.OK and result.result.header == header
+    assert len(result.result.instances) >= 3
+    for item in result.result.instances:
+        (found,) = item.hypotheses
+        run_lengths = np.array(found.mask.counts, np.uint32)
+        assert found.area == rle.area(run_lengths) >= 64 and found.predicted_iou > 0.05
 
 
 def test_refining_feeds_the_mask_back(real: Any, coffee: np.ndarray) -> None:
