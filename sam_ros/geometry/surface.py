@@ -98,21 +98,21 @@ def _main_layer(values: Depth, pitch: float) -> tuple[float, float]:
 
 def _grown(depth: Depth, core: Bools, known: Bools) -> Bools:
     """Takes back, ring by ring, pixels whose depth goes on from their neighbours'."""
-    taken, own = _framed(core), _framed(depth)
-    width = taken.shape[1]
-    inner, taken, own = taken[1:-1, 1:-1], taken.ravel(), own.ravel()
+    own, taken = _framed(depth), _framed(core.astype(np.float32))
+    width = own.shape[1]
+    inner, own, taken = taken[1:-1, 1:-1], own.ravel(), taken.ravel()
     values = np.where(taken, own, 0)
     left = np.flatnonzero(_framed(known & ~core))
     for _ in range(RINGS):
-        around = left[:, None] + np.array((-1, 1, -width, width))
-        count = taken[around].sum(axis=1)
-        mean = values[around].sum(axis=1) / np.maximum(count, 1)
+        around = [left + way for way in (-1, 1, -width, width)]
+        count = sum(taken[place] for place in around)
+        mean = sum(values[place] for place in around) / np.maximum(count, 1)
         fits = (count > 0) & (np.abs(own[left] - mean) < STEP * own[left])
         found, left = left[fits], left[~fits]
-        values[found], taken[found] = own[found], True
+        values[found], taken[found] = own[found], 1
         if not len(found):
             break
-    return inner
+    return inner > 0
 
 
 def _framed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
