@@ -181,8 +181,8 @@ def _model(folder: Path, kind: str) -> nn.Module:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's progress bar and its report of weights, which our error sums up."""
-    report = logging.getLogger("transformers.modeling_utils")
+    """Without the library's progress bar and its pages about weights, which our error sums up."""
+    report = logging.getLogger("transformers")
     level, bar = report.level, hub.is_progress_bar_enabled()
     report.setLevel(logging.CRITICAL)
     hub.disable_progress_bar()

@@ -126,7 +126,9 @@ def test_texts_are_encoded_once_and_the_oldest_are_forgotten(
     assert encoded == [["red", "green"], ["blue"], ["green"]]
 
 
-def test_it_is_loaded_without_a_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_loaded_without_a_network_and_in_silence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Not a single connection is tried, whatever the environment says."""
 
     def refuse(*args: Any) -> None:
@@ -134,7 +136,9 @@ def test_it_is_loaded_without_a_network(folder: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    capfd.readouterr()
     Clip.load(folder, "cpu").embed_texts(["red"])
+    assert capfd.readouterr().err == ""
 
 
 def test_a_name_is_found_in_the_hubs_cache(
