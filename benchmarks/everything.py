@@ -99,7 +99,7 @@ def prepare(points: int) -> tuple[Segmenter, Any, npt.NDArray[np.uint8], dict[st
         "points_per_side": points,
         "pred_iou_thresh": float(np.quantile([x.predicted_iou for x in found], 1 - SHARE)),
         "stability_score_thresh": float(np.quantile([x.stability for x in found], 0.5)),
-        "box_nms_thresh": 0.97,  # masks of random weights have boxes as large as the picture
+        "box_nms_thresh": 1.0,  # masks of random weights have boxes as large as the picture
     }
     generator = package.SamAutomaticMaskGenerator(twin, **settings)
     return segmenter, generator, rgb, settings
