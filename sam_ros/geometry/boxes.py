@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 Rotations = npt.NDArray[np.float32]
 
 MOST = 10_000  # points that are looked at
-SAMPLES = 200  # points that choose the orientation
+SAMPLES = 300  # points that choose the orientation
 TRIM = 0.001  # of the points beyond each face: the last outliers
 COMPACT = 0.3  # weight of the box's size against the distance of the points from its faces
 FLAT = 0.02  # of its length: an object is not thinner, so that flat ones are compared too
@@ -163,8 +163,8 @@ def _orientations() -> Rotations:
 
 @cache
 def _turns() -> tuple[Rotations, ...]:
-    """Small turns about the axes and the diagonals, and none, for each of ``ANGLES``."""
-    ways = np.array([*np.eye(3), *-np.eye(3), *product((-1.0, 1.0), repeat=3)])
+    """Small turns about the axes and their diagonals, and none, for each of ``ANGLES``."""
+    ways = np.array([item for item in product((-1.0, 0.0, 1.0), repeat=3) if any(item)])
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
     sets = []
     for angle in ANGLES:
