@@ -144,10 +144,14 @@ def test_the_newest_text_replaces_the_last_and_clear_ends_it(sam: Any) -> None:
             ),
             30,
         )
-    prompts = sam.received["active_prompts"][-1].prompts
-    assert [(item.object_id, item.text) for item in prompts] == [("text", "green")]
+
+    def asked() -> list[tuple[str, str]]:
+        prompts = sam.received["active_prompts"][-1].prompts
+        return [(item.object_id, item.text) for item in prompts]
+
+    sam.wait(lambda: asked() == [("text", "green")])  # topics may overtake each other
     assert sam.call("remove_objects", object_ids=["text"]).status.code == 0
-    sam.wait(lambda: not sam.received["active_prompts"][-1].prompts)
+    sam.wait(lambda: not asked())
     sam.wait(lambda: not sam.received["instances"][-1].instances)
     sam.forget()
     sam.show(scene())
