@@ -341,7 +341,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(result.row(), flush=True)
             results.append({**asdict(result), "ros_ms": result.ros_ms, "load": os.getloadavg()[0]})
     options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / f"ros_path-{options.model}-{machine['name']}.json"
+    file = options.out / f"{machine['name']}-ros_path-{options.model}.json"
     file.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
     print(f"written: {file}")
 
