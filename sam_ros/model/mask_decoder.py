@@ -122,6 +122,8 @@ class MaskDecoder(nn.Module):
             Logits (B, M, 4h, 4w).
         """
         to8, norm, act, to4, last_act = self.output_upscaling
+        assert isinstance(to8, nn.ConvTranspose2d) and isinstance(to4, nn.ConvTranspose2d)
+        assert isinstance(norm, LayerNorm2d)
         x = _spread(src, to8)  # (B, h, w, 2, 2, C // 4)
         x = act(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
         x = last_act(_spread(x, to4))  # (B, h, w, 2, 2, 2, 2, C // 8)

@@ -14,7 +14,6 @@ from sam_ros.model.layers import neck
 from sam_ros.model.windows import merge, partition
 
 _CLASSES = 1000
-_LAST = torch.channels_last
 
 
 class TinyViT(nn.Module):
@@ -70,9 +69,11 @@ class TinyViT(nn.Module):
         for part in tuple(self.modules()):
             if isinstance(part, Attention):
                 part.freeze()
-            elif isinstance(getattr(part, "bn", None), nn.BatchNorm2d):
-                part.c, part.bn = _fold(part.c, part.bn), nn.Identity()
-        self.neck.to(memory_format=_LAST)
+            elif isinstance(norm := getattr(part, "bn", None), nn.BatchNorm2d):
+                conv = part.get_submodule("c")
+                assert isinstance(conv, nn.Conv2d)
+                part.c, part.bn = _fold(conv, norm), nn.Identity()
+        _channels_last(self.neck)
 
 
 def conv_norm(
@@ -94,7 +95,14 @@ def conv_norm(
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Module:
     """Both in one, for images whose channels are the last in memory."""
     folded = fuse_conv_bn_eval(conv, norm)
-    return Pointwise(folded) if conv.kernel_size == (1, 1) else folded.to(memory_format=_LAST)
+    return Pointwise(folded) if conv.kernel_size == (1, 1) else _channels_last(folded)
+
+
+def _channels_last(module: nn.Module) -> nn.Module:
+    for weight in module.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return module
 
 
 class Pointwise(nn.Module):

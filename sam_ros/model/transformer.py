@@ -157,7 +157,9 @@ class ImageToToken(Attention):
     keys, that of the result to their values.
     """
 
-    def forward(self, image: Tensor, placed: Tensor, tokens: Tensor, values: Tensor) -> Tensor:
+    def forward(  # type: ignore[override]
+        self, image: Tensor, placed: Tensor, tokens: Tensor, values: Tensor
+    ) -> Tensor:
         """Add to the image what it reads from the tokens.
 
         Args:
