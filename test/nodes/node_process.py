@@ -22,12 +22,20 @@ class NodeProcess:
         log: file for its output.
         parameters: such as "autostart:=false".
         real: run the installed node instead of the one with the stub segmenter.
+        cameras: namespaces of several nodes in the process, separated by commas.
     """
 
     def __init__(
-        self, domain: int, log: Path, parameters: Sequence[str] = (), real: bool = False
+        self,
+        domain: int,
+        log: Path,
+        parameters: Sequence[str] = (),
+        real: bool = False,
+        cameras: str = "",
     ) -> None:
         program = ["-m", "sam_ros.nodes.sam_node"] if real else [str(STUB)]
+        if cameras:
+            program += ["--cameras", cameras]
         options = [word for item in parameters for word in ("-p", item)]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": path}
