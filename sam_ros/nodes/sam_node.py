@@ -98,12 +98,15 @@ def _cameras(words: Sequence[str]) -> list[str]:
 
 def _without_namespace(words: Sequence[str]) -> tuple[list[str], str]:
     """The command line without ``-r __ns:=NAME``, which would rename all nodes alike; and NAME."""
-    left, outer = list(words), ""
-    for index in reversed(range(1, len(left))):
-        name, _, value = left[index].partition(":=")
-        if name == "__ns" and left[index - 1] in ("-r", "--remap"):
-            outer = outer or value
-            del left[index - 1 : index + 1]
+    left: list[str] = []
+    outer = ""
+    for word in words:
+        name, _, value = word.partition(":=")
+        if name == "__ns" and left and left[-1] in ("-r", "--remap"):
+            left.pop()
+            outer = value
+        else:
+            left.append(word)
     return left, outer
 
 
