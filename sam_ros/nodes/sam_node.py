@@ -9,7 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # imported in main, when a Ctrl-C is already looked after
+    from sam_ros.nodes.lifecycle import SamNode
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOP_TIMEOUT = 4.0  # seconds; launch sends a second signal after five
@@ -31,12 +34,10 @@ def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = 
     # Only now, because these imports take a second in which a Ctrl-C shall end the node as well.
     import rclpy
     from rclpy.exceptions import InvalidNamespaceException, ParameterException
-    from rclpy.executors import MultiThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
 
     from sam_ros.engine.memory import keep_memory
-    from sam_ros.nodes.gate import MOST_CALLS
     from sam_ros.nodes.lifecycle import SamNode
     from sam_ros.nodes.worker import ModelThread
 
@@ -57,6 +58,16 @@ def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = 
         _close(nodes)
         rclpy.try_shutdown()
         return 1
+    return _serve(nodes, stop)
+
+
+def _serve(nodes: Sequence[SamNode], stop: threading.Event) -> int:
+    """Spins until the event, then ends everything; the exit status."""
+    import rclpy
+    from rclpy.executors import MultiThreadedExecutor
+
+    from sam_ros.nodes.gate import MOST_CALLS
+
     executor = MultiThreadedExecutor(num_threads=MOST_CALLS * len(nodes) + 4)
     for node in nodes:
         executor.add_node(node)
