@@ -18,7 +18,7 @@ NUMERIC = {"numpy", "cv2"}
 # Part of the package -> what it may import besides itself and the standard library.
 ALLOWED = {
     "model": {"torch", "safetensors", "sam_ros.resources"},
-    "engine": {"torch", *NUMERIC, "transformers", "huggingface_hub", "sam_ros.model"},
+    "engine": {"torch", *NUMERIC, "openvino", "transformers", "huggingface_hub", "sam_ros.model"},
     "geometry": {"numpy"},
     "models": {"filelock", "pooch", "requests", "tqdm"},
 }

@@ -78,7 +78,7 @@ class Parameters:
     )
     compile: bool = _declare(
         False,
-        "Let torch.compile make the image encoder faster. Needs a C++ compiler, and a minute at "
+        "Speed the image encoder up by torch.compile. Needs a C++ compiler, and a minute at "
         "the first start; OpenVINO is not used then.",
     )
     autostart: bool = _declare(True, "Configure and activate as soon as the node has started.")
