@@ -21,7 +21,9 @@ from sam_ros.nodes.images import to_image
 from sam_ros.nodes.objects import InstanceResult, Objects
 from sam_ros.nodes.scene import Scene
 
-LATEST = QoSProfile(depth=1)
+LATEST = QoSProfile(depth=1)  # of pictures, an older one is of no use
+ANSWERS = QoSProfile(depth=10)  # messages of a few kilobytes, one for each request
+QOS = {Image: LATEST, InstanceArray: ANSWERS, Detection2DArray: ANSWERS}
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 Maker = Callable[[Scene], Any]
@@ -45,7 +47,7 @@ class Outputs:
         self._classes: dict[str, int] | None = None
         self._prompts: Sequence[Any] | None = None
         self._makers: list[tuple[LifecyclePublisher, Maker]] = [
-            (create_publisher(node, kind, f"~/{name}", LATEST), maker)
+            (create_publisher(node, kind, f"~/{name}", QOS[kind]), maker)
             for name, kind, maker in (
                 ("instances", InstanceArray, self._instances),
                 ("mask", Image, _mask),

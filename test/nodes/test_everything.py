@@ -162,9 +162,16 @@ def stream(sam: Any) -> Iterator[Any]:
 
 def found_in(sam: Any, rgb: Any) -> dict[str, Instance]:
     """What ~/instances says about a new picture, by name."""
-    header = sam.show(rgb)
-    answers = sam.received["instances"]
-    sam.wait(lambda: any(item.header == header and item.instances for item in answers), 20)
+    header, answers = sam.header(), sam.received["instances"]
+
+    def answered() -> bool:
+        return any(item.header == header and item.instances for item in answers)
+
+    def shown() -> bool:
+        sam.show(rgb, header)  # passed by where the node still works on the picture before
+        return bool(sam.wait(answered, 3, fail=False))
+
+    sam.wait(shown, 30)
     last = [item for item in answers if item.header == header][-1]
     return {item.object_id: item for item in last.instances}
 
