@@ -221,36 +221,10 @@ def _measure(
 ) -> Result:
     names = [f"camera{index}" for index in range(cameras)]
     began = time.monotonic()
-    heard = []
-    for name in names:
-        words = [
-            "--ros-args",
-            "-r",
-            f"__ns:=/{name}",
-            "-r",
-            "__node:=sam",
-            "-p",
-            f"model:={model}",
-        ]
-        node = processes.start(f"sam_{name}", "sam_ros.nodes.sam_node", words)
-        heard.append(listener.listen(name, node))
-    for camera in heard:
-        listener.ask(
-            camera.state,
-            GetState.Request(),
-            lambda reply: reply.current_state.id == State.PRIMARY_STATE_ACTIVE,
-        )
+    heard = _start_nodes(listener, processes, names, model)
     startup = time.monotonic() - began
     for name in names:
-        words = [
-            "--ros-args",
-            "-r",
-            f"__ns:=/{name}",
-            "-p",
-            f"path:={picture}",
-            "-p",
-            f"rate:={rate}",
-        ]
+        words = _ros_args(name, path=picture, rate=rate)
         processes.start(f"source_{name}", "sam_ros.nodes.image_source", words)
     for camera in heard:
         listener.ask(camera.prompts, _sticky(size), lambda reply: reply.status.code == Status.OK)
@@ -280,6 +254,32 @@ def _measure(
         cpu_ms=float(1e3 * used.sum() / len(answers)),
         bare_ms=_bare_ms(size, model),
     )
+
+
+def _start_nodes(
+    listener: Listener, processes: Processes, names: list[str], model: str
+) -> list[Camera]:
+    """A node for each camera, when all are active; what the listener hears of each."""
+    heard = []
+    for name in names:
+        words = [*_ros_args(name, model=model), "-r", "__node:=sam"]
+        heard.append(
+            listener.listen(name, processes.start(f"sam_{name}", "sam_ros.nodes.sam_node", words))
+        )
+    for camera in heard:
+        listener.ask(
+            camera.state,
+            GetState.Request(),
+            lambda reply: reply.current_state.id == State.PRIMARY_STATE_ACTIVE,
+        )
+    return heard
+
+
+def _ros_args(namespace: str, **parameters: object) -> list[str]:
+    words = ["--ros-args", "-r", f"__ns:=/{namespace}"]
+    return words + [
+        word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")
+    ]
 
 
 def _bare_ms(size: tuple[int, int], model: str, repeats: int = 15) -> float:

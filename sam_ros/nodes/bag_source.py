@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from typing import Any
 
-import rclpy
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -21,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from sam_ros.msg import InstanceArray
 from sam_ros.nodes.bag import CAMERA_INFO, COMPRESSED, IMAGE, Bag, Record
 from sam_ros.nodes.frames import nanoseconds
+from sam_ros.nodes.program import run
 
 TYPES = {IMAGE: Image, COMPRESSED: CompressedImage, CAMERA_INFO: CameraInfo}
 TICK = 0.025  # seconds between two messages of /clock, at most
@@ -170,23 +168,12 @@ class BagSource(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Runs the node; returns the exit status: 1 when a picture was not answered."""
-    rclpy.init(args=args)
-    try:
-        node = BagSource()
-    except (ValueError, ParameterException) as error:
-        print(f"bag_source: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 2
-    try:
-        node.play()
-        return 1 if node.missed else 0
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not cut the clean-up
-        node.close()
-        node.destroy_node()
-        rclpy.try_shutdown()
+    return run("bag_source", BagSource, _play, args)
+
+
+def _play(node: BagSource) -> int:
+    node.play()
+    return 1 if node.missed else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from array import array as Array
 from collections.abc import Mapping
@@ -19,8 +18,6 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -32,6 +29,7 @@ from std_msgs.msg import Header
 from sam_ros.nodes.camera_info import pinhole, read_calibration
 from sam_ros.nodes.images import to_image
 from sam_ros.nodes.pictures import Picture, PictureError, Pictures, open_pictures
+from sam_ros.nodes.program import run
 
 # name: default, meaning, range
 PARAMETERS: dict[str, tuple[Any, str, tuple[float, float] | None]] = {
@@ -170,23 +168,12 @@ class ImageSource(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Runs the node; returns the exit status."""
-    rclpy.init(args=args)
-    try:
-        node = ImageSource()
-    except (ValueError, ParameterException) as error:
-        print(f"image_source: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 2
-    try:
-        rclpy.spin_until_future_complete(node, node.finished)
-        return int(node.finished.result() or 0)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not cut the clean-up
-        node.close()
-        node.destroy_node()
-        rclpy.try_shutdown()
+    return run("image_source", ImageSource, _publish, args)
+
+
+def _publish(node: ImageSource) -> int:
+    rclpy.spin_until_future_complete(node, node.finished)
+    return int(node.finished.result() or 0)
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:

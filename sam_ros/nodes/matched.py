@@ -14,7 +14,6 @@ from copy import copy
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
@@ -22,6 +21,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from sam_ros.nodes.depth import metres
 from sam_ros.nodes.frames import nanoseconds
 from sam_ros.nodes.images import decode, to_image
+from sam_ros.nodes.program import run
 
 KEPT = 90  # pictures and depths: three seconds at 30 Hz, longer than a mask takes
 
@@ -83,6 +83,9 @@ class Matched(Node):
         for name, msg in messages.items():
             self._outputs[name].publish(msg)
 
+    def close(self) -> None:
+        """Has nothing to give back."""
+
     def _tell(self, problem: str) -> None:
         self.get_logger().warning(problem, throttle_duration_sec=1.0)
 
@@ -95,13 +98,11 @@ def _keep(kept: OrderedDict[int, Image], msg: Image) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the node until Ctrl-C."""
-    rclpy.init(args=args)
-    try:
-        rclpy.spin(Matched())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
+    return run("matched", Matched, _serve, args)
+
+
+def _serve(node: Matched) -> int:
+    rclpy.spin(node)
     return 0
 
 

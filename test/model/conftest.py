@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterator
-from functools import cache, partial
-from itertools import accumulate
-from types import ModuleType
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import torch
 from torch import Tensor, nn
+
+from benchmarks.peers import reference as import_reference
 
 # Width, blocks, heads and global blocks, as published (SAM, section 3 and appendix A).
 VITS = {
@@ -71,28 +69,11 @@ def _mobile_sam() -> Any:
     return package.sam_model_registry["vit_t"]()
 
 
-@cache
 def _import(package: str, hint: str) -> Any:
-    """Import a reference without the large packages that the parts compared here do not use."""
-    names = {
-        "torchvision.transforms.functional": {"resize": None, "to_pil_image": None},
-        "torchvision.ops.boxes": {"batched_nms": None, "box_area": None},
-        "timm.models.registry": {"register_model": lambda build: build},
-        "timm.models.layers": {
-            "DropPath": nn.Identity,
-            "to_2tuple": lambda n: (n, n),
-            "trunc_normal_": nn.init.trunc_normal_,
-        },
-    }
-    stand_ins = {parent: ModuleType(parent) for name in names for parent in _parents(name)}
-    for name, contents in names.items():
-        vars(stand_ins[name]).update(contents)
-    with patch.dict(sys.modules, stand_ins):
-        return pytest.importorskip(package, reason=f"the reference is not installed: {hint}")
-
-
-def _parents(name: str) -> Iterator[str]:
-    return accumulate(name.split("."), lambda parent, child: f"{parent}.{child}")
+    try:
+        return import_reference(package)
+    except ImportError:
+        pytest.skip(f"the reference is not installed: {hint}")
 
 
 @torch.no_grad()
