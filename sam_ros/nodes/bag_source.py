@@ -44,8 +44,9 @@ class BagSource(Node):
     """Publishes the recorded messages, unchanged, and the recorded time as ``/clock``.
 
     Nothing is sent before somebody subscribes to the pictures. With ``rate`` 0 the first picture
-    is shown until it is answered, however long that takes: there is time to prompt on it. Then
-    every picture is answered before the next is sent, so that each run gives the same.
+    is shown until it is answered, with what was recorded beside it and its time, however long
+    that takes: there is time to join and to prompt on it. Then every picture is answered before
+    the next is sent, so that each run gives the same.
 
     Raises:
         ValueError: the parameters name nothing that can be played.
@@ -70,6 +71,7 @@ class BagSource(Node):
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self)
         self._open: Record | None = None  # the picture that waits for its answer
+        self._beginning: list[Record] = []  # what was sent before the first answer
         self._last_answer: int | None = None
         self.sent = self.missed = 0
         played = ", ".join(f"{topic.recorded} as {n}" for n, topic in self._bag.topics.items())
@@ -127,6 +129,8 @@ class BagSource(Node):
     def _send(self, record: Record) -> None:
         self._show_time(record.time)
         self._outputs[record.topic].publish(record.data)
+        if self._is_paced and self._last_answer is None:
+            self._beginning.append(record)
         if record.topic == self._bag.image:
             self._open = record
             self.sent += 1
@@ -139,7 +143,9 @@ class BagSource(Node):
         while self._last_answer is None and not self._wait_for_answer(FIRST):
             text = "the first picture is not answered yet: is there a sticky prompt?"
             self.get_logger().info(text, throttle_duration_sec=10.0)
-            picture.publish(self._open.data)
+            self._show_time(self._beginning[-1].time)
+            for record in self._beginning:
+                self._outputs[record.topic].publish(record.data)
         if not self._wait_for_answer(self._timeout / 2):
             picture.publish(self._open.data)  # it may have been lost on its way
             if not self._wait_for_answer(self._timeout / 2):

@@ -14,6 +14,7 @@ from copy import copy
 
 import numpy as np
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
@@ -102,7 +103,12 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _serve(node: Matched) -> int:
-    rclpy.spin(node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while rclpy.ok():
+        executor.spin_once(
+            timeout_sec=0.5
+        )  # without an end, rclpy sometimes sleeps through SIGTERM
     return 0
 
 
