@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sam_ros.model.layers import crop
 from sam_ros.model.sam import Sam
 from training.samples import STRIDE, Sample
+
+Encoded = tuple[Tensor, Tensor]  # sparse and dense embeddings of prompts
 
 
 @dataclass(frozen=True)
@@ -65,22 +68,51 @@ def decode(sam: Sam, embedding: Tensor, prompts: Prompts) -> tuple[Tensor, Tenso
     correction adds one to both, so boxes and clicks decode in one batch.
     """
     n, encoder = prompts.boxes_count, sam.prompt_encoder
-    before, after = (None, None) if prompts.logits is None else prompts.logits.tensor_split([n])
+    before, after = (None, None) if prompts.logits is None else _fed_back(sam, prompts)
     corrections = (prompts.coords[:n, 1:], prompts.labels[:n, 1:])
     points = corrections if corrections[1].shape[1] else None
     by_box = encoder(points=points, boxes=prompts.boxes, masks=before)
     by_click = encoder(points=(prompts.coords[n:], prompts.labels[n:]), boxes=None, masks=after)
-    sparse, dense = (torch.cat(pair) for pair in zip(by_box, by_click, strict=True))
-    images = _repeat(embedding, prompts)
-    return sam.mask_decoder.predict_masks(images, encoder.get_dense_pe(), sparse, dense)
+    return _predict(sam, embedding, prompts, by_box, by_click)
 
 
 def decode_rough(sam: Sam, embedding: Tensor, prompts: Prompts) -> tuple[Tensor, Tensor]:
     """As :func:`decode`, prompted by nothing but a rough mask of the target."""
-    encoder, rough = sam.prompt_encoder, roughen(prompts.targets)
-    sparse, dense = encoder(points=None, boxes=None, masks=rough)
-    images = _repeat(embedding, prompts)
-    return sam.mask_decoder.predict_masks(images, encoder.get_dense_pe(), sparse, dense)
+    rough = spread(sam, roughen(prompts.targets)).tensor_split([prompts.boxes_count])
+    encoded = (sam.prompt_encoder(points=None, boxes=None, masks=masks) for masks in rough)
+    return _predict(sam, embedding, prompts, *encoded)
+
+
+def _predict(
+    sam: Sam, embedding: Tensor, prompts: Prompts, by_box: Encoded, by_click: Encoded
+) -> tuple[Tensor, Tensor]:
+    """Decode picture by picture, which spares a copy of the embedding for each prompt."""
+    pe, (boxes, clicks) = sam.prompt_encoder.get_dense_pe(), prompts.masks_per_picture
+    parts = [x.split(n) for n, encoded in ((boxes, by_box), (clicks, by_click)) for x in encoded]
+    answers = []
+    for image, box, box_map, click, click_map in zip(embedding.split(1), *parts, strict=True):
+        sparse, dense = torch.cat([box, click]), torch.cat([box_map, click_map])
+        answers.append(sam.mask_decoder.predict_masks(image, pe, sparse, dense))
+    logits, iou = (_boxes_first(each, boxes) for each in zip(*answers, strict=True))
+    return crop(logits, prompts.targets), iou
+
+
+def _boxes_first(answers: tuple[Tensor, ...], boxes: int) -> Tensor:
+    """Join what was said of every picture, in the order of :class:`Prompts`."""
+    return torch.cat([x[:boxes] for x in answers] + [x[boxes:] for x in answers])
+
+
+def _fed_back(sam: Sam, prompts: Prompts) -> tuple[Tensor, ...]:
+    """The previous answers to prompts by a box and to prompts by a click, as mask prompts."""
+    assert prompts.logits is not None
+    return spread(sam, prompts.logits).tensor_split([prompts.boxes_count])
+
+
+def spread(sam: Sam, logits: Tensor) -> Tensor:
+    """Logits (N, 1, h, w) of the picture on the whole of the maps that a prompt is drawn on."""
+    height, width = sam.prompt_encoder.mask_input_size
+    below, right = height - logits.shape[2], width - logits.shape[3]
+    return F.pad(logits, (0, right, 0, below), mode="replicate")
 
 
 def roughen(targets: Tensor) -> Tensor:
@@ -91,13 +123,6 @@ def roughen(targets: Tensor) -> Tensor:
     blurred = F.avg_pool2d(moved, 2 * reach + 1, stride=1, padding=reach)
     level = torch.empty(len(targets), 1, 1, 1, device=targets.device).uniform_(0.2, 0.8)
     return torch.where(blurred > level * blurred.amax((2, 3), keepdim=True), 8.0, -8.0)
-
-
-def _repeat(embedding: Tensor, prompts: Prompts) -> Tensor:
-    """The embedding of each prompt's picture, (N, C, h, w); indexing is slow to differentiate."""
-    counts = prompts.masks_per_picture
-    copies = [embedding[:, None].expand(-1, n, -1, -1, -1).flatten(0, 1) for n in counts]
-    return torch.cat(copies)
 
 
 def with_corrections(prompts: Prompts, logits: Tensor, click: bool) -> Prompts:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from torch.nn import functional as F
 from torch.utils.data import IterableDataset, get_worker_info
 
+from sam_ros.model.tiny_image_encoder import PATCH
 from training.scene import GROUP, OBJECT, PART, Scene, load_shard, pixels
 
 STRIDE = 4  # of the targets, as of the decoder's logits
@@ -24,7 +27,7 @@ class Recipe:
     """How samples are made.
 
     Attributes:
-        image_size: side S of the padded input in pixels.
+        image_size: longest side of the pictures in pixels.
         masks: masks P drawn from each picture.
         boxes: the first so many of them are prompted by a box, the others by a click.
         augment: crops, flips and colours; off for evaluation.
@@ -41,9 +44,9 @@ class Sample:
     """One picture with its masks, in the frame of the encoder's input.
 
     Attributes:
-        image: (3, S, S) uint8 RGB, resized so that the longest side is S, at the upper left.
-        size: (2,) height and width of the picture inside the square.
-        targets: (P, S/4, S/4) float32, the covered part of each cell.
+        image: (3, H, W) uint8 RGB, at the upper left; the sides are multiples of 16.
+        size: (2,) height and width of the picture inside it.
+        targets: (P, H/4, W/4) float32, the covered part of each cell.
         boxes: (P, 4) float32 noisy boxes x0, y0, x1, y1, pixel centres at integers.
         clicks: (P, 2) float32 clicks x, y inside the masks.
     """
@@ -56,17 +59,35 @@ class Sample:
 
 
 class Samples(IterableDataset[Sample]):
-    """An endless stream of samples from a folder of shards.
+    """An endless stream of batches from a folder of shards.
 
-    Shards that appear while the stream runs are picked up at the next pass.
+    Shards that appear while the stream runs are picked up at the next pass. The pictures of a
+    batch are of one orientation, so that little of it is padding.
+
+    Args:
+        folder: of the shards.
+        recipe: how samples are made.
+        pictures: in a batch.
+        seed: of everything that is drawn.
     """
 
-    def __init__(self, folder: str | Path, recipe: Recipe, seed: int) -> None:
+    def __init__(self, folder: str | Path, recipe: Recipe, pictures: int, seed: int) -> None:
         self.folder = Path(folder)
         self.recipe = recipe
+        self.pictures = pictures
         self.seed = seed
 
     def __iter__(self) -> Iterator[Sample]:
+        waiting: dict[int, list[Sample]] = defaultdict(list)
+        for sample in self._samples():
+            height, width = (int(side) for side in sample.size)
+            alike = waiting[(width > 1.1 * height) - (height > 1.1 * width)]
+            alike.append(sample)
+            if len(alike) == self.pictures:
+                yield collate(alike)
+                alike.clear()
+
+    def _samples(self) -> Iterator[Sample]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         cv2.setNumThreads(0)
@@ -97,13 +118,14 @@ def make_sample(scene: Scene, recipe: Recipe, rng: np.random.Generator) -> Sampl
     if not chosen:
         return None
     height, width = ids.shape
-    square = np.zeros((recipe.image_size, recipe.image_size, 3), np.uint8)
-    square[:height, :width] = image
-    targets = [_target(mask, recipe.image_size) for mask in chosen]
+    sides = tuple(-(-side // PATCH) * PATCH for side in (height, width))
+    padded = np.zeros((*sides, 3), np.uint8)
+    padded[:height, :width] = image
+    targets = [_target(mask, sides) for mask in chosen]
     boxes = [noisy_box(mask, rng) for mask in chosen]
     clicks = [click(mask, rng) for mask in chosen]
     return Sample(
-        image=torch.from_numpy(square).permute(2, 0, 1).contiguous(),
+        image=torch.from_numpy(padded).permute(2, 0, 1).contiguous(),
         size=torch.tensor([height, width]),
         targets=torch.from_numpy(np.stack(targets)),
         boxes=torch.from_numpy(np.stack(boxes)),
@@ -112,9 +134,22 @@ def make_sample(scene: Scene, recipe: Recipe, rng: np.random.Generator) -> Sampl
 
 
 def collate(samples: list[Sample]) -> Sample:
-    """Stack samples along a new first axis."""
+    """Stack samples along a new first axis, padded to the largest sides."""
+    height, width = (max(s.image.shape[axis] for s in samples) for axis in (1, 2))
+    padded = [
+        replace(
+            s,
+            image=_pad(s.image, height, width),
+            targets=_pad(s.targets, height // STRIDE, width // STRIDE),
+        )
+        for s in samples
+    ]
     fields = ("image", "size", "targets", "boxes", "clicks")
-    return Sample(*(torch.stack([getattr(s, f) for s in samples]) for f in fields))
+    return Sample(*(torch.stack([getattr(s, f) for s in padded]) for f in fields))
+
+
+def _pad(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    return F.pad(x, (0, width - x.shape[2], 0, height - x.shape[1]))
 
 
 def click(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -161,11 +196,11 @@ def _choose(
     return [pixels(ids, scene.masks[i])[: ids.shape[0]] for i in drawn]
 
 
-def _target(mask: np.ndarray, image_size: int) -> np.ndarray:
-    square = np.zeros((image_size, image_size), np.float32)
-    square[: mask.shape[0], : mask.shape[1]] = mask
-    side = image_size // STRIDE
-    return cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
+def _target(mask: np.ndarray, sides: tuple[int, ...]) -> np.ndarray:
+    padded = np.zeros(sides, np.float32)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    cells = (sides[1] // STRIDE, sides[0] // STRIDE)
+    return cv2.resize(padded, cells, interpolation=cv2.INTER_AREA)
 
 
 def _crop(
@@ -211,5 +246,5 @@ def _resize(image: np.ndarray, ids: np.ndarray, side: int) -> tuple[np.ndarray, 
     size = (max(1, round(ids.shape[1] * scale)), max(1, round(ids.shape[0] * scale)))
     area = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return cv2.resize(image, size, interpolation=area), cv2.resize(
-        ids, size, interpolation=cv2.INTER_NEAREST
+        ids, size, interpolation=cv2.INTER_NEAREST_EXACT
     )

@@ -29,7 +29,7 @@ from sam_ros.model.sam import Sam
 from sam_ros.model.tiny import build_sam_tiny, set_image_size
 from training.losses import affinity_loss, mask_loss, true_iou
 from training.rounds import Prompts, decode, decode_rough, first_prompts, with_corrections
-from training.samples import Recipe, Sample, Samples, collate
+from training.samples import Recipe, Sample, Samples
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ class Phase:
 class Schedule:
     """What is fixed about a run; times are shares of the whole."""
 
-    phases: tuple[Phase, ...] = (Phase(0.12, 128, 12), Phase(0.65, 256, 4), Phase(1.0, 384, 2))
+    phases: tuple[Phase, ...] = (
+        *(Phase(0.10, 128, 12), Phase(0.30, 256, 6)),
+        *(Phase(0.65, 384, 3), Phase(1.0, 512, 2)),
+    )
     masks: int = 8
     boxes: int = 3
     learning_rate: float = 8e-4
@@ -194,10 +197,11 @@ def round_loss(losses: Tensor, prompts: Prompts, number: int) -> Tensor:
 
 def normalise(sam: Sam, sample: Sample) -> Tensor:
     """Pictures as the encoder takes them: normalised, zero outside of the picture."""
-    side = sample.image.shape[-1]
     x = (sample.image.float() - sam.pixel_mean) / sam.pixel_std
-    index = torch.arange(side, device=x.device)
-    rows, columns = (index < sample.size[:, i, None] for i in (0, 1))  # (B, S) each
+    rows, columns = (
+        torch.arange(side, device=x.device) < sample.size[:, i, None]
+        for i, side in enumerate(x.shape[2:])
+    )  # (B, H) and (B, W)
     return x * (rows[:, None, :, None] & columns[:, None, None, :])
 
 
@@ -207,9 +211,8 @@ def stream(
     """Batches of one phase, made by worker processes."""
     recipe = Recipe(phase.image_size, schedule.masks, schedule.boxes)
     loader = DataLoader(
-        Samples(args.scenes, recipe, seed),
-        batch_size=phase.pictures,
-        collate_fn=collate,
+        Samples(args.scenes, recipe, phase.pictures, seed),
+        batch_size=None,
         num_workers=args.workers,
         prefetch_factor=8 if args.workers else None,
     )
@@ -246,7 +249,7 @@ def run(args: argparse.Namespace, schedule: Schedule) -> None:
     if device.type == "cpu":
         use_bf16_linears(state.sam)
     # Weights that can segment already need no low resolution to learn where a prompt is.
-    begin = schedule.phases[0].until if args.init else 0.0
+    begin = schedule.phases[1].until if args.init else 0.0
     budget, phase, batches = 60.0 * args.minutes, None, iter(())
     last = saved_at = time.monotonic()
     with (
@@ -303,7 +306,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that make samples")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last state in --out")
-    parser.add_argument("--init", type=Path, help="go on from these, at the second resolution")
+    parser.add_argument("--init", type=Path, help="go on from these, at the third resolution")
     run(parser.parse_args(), Schedule())
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.grid_attention import GridAttention
 from sam_ros.model import Sam
+from sam_ros.model.layers import crop
 
 CACHE = 1 << 22  # floats of the image's side at once on a CPU, 16 MB: more fall out of its cache
 
@@ -26,7 +27,7 @@ class GridDecoder:
         self._sam, self._embedding = sam, embedding
         features = embedding.features
         self._cells = features.shape[2:]
-        self._pe = sam.prompt_encoder.get_dense_pe()
+        self._pe = crop(sam.prompt_encoder.get_dense_pe(), features)
         self._together = max(1, CACHE // (self._cells.numel() * sam.prompt_encoder.dim))
         self._attention: GridAttention | None = None
         image = sam.mask_decoder.image_tokens(features, self._encode(np.zeros((2, 2)))[1])

@@ -29,17 +29,9 @@ class OpenVinoEncoder:
 
     def __init__(self, sam: Sam, dtype: torch.dtype = torch.float32) -> None:
         self.sam, self.dtype = sam, dtype
-        example = torch.zeros(1, 3, sam.image_size, sam.image_size)
-        with torch.inference_mode():
-            converted = ov.convert_model(sam.image_encoder, example_input=example)
-        core = ov.Core()
-        core.set_property({properties.cache_dir: str(cache_folder())})
-        settings = {
-            properties.hint.inference_precision: _TYPES[dtype],
-            properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
-            properties.inference_num_threads: torch.get_num_threads(),
-        }
-        self._request = core.compile_model(converted, "CPU", settings).create_infer_request()
+        self._core = ov.Core()
+        self._core.set_property({properties.cache_dir: str(cache_folder())})
+        self._requests: dict[torch.Size, ov.InferRequest] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
         """As :class:`sam_ros.engine.encoder.Encoder`."""
@@ -47,8 +39,21 @@ class OpenVinoEncoder:
         return torch.cat(images) if len(images) > 1 else images[0]
 
     def _encode(self, image: Tensor) -> Tensor:
-        (result,) = self._request.infer([image.contiguous().numpy()]).values()
+        if image.shape not in self._requests:
+            self._requests[image.shape] = self._compile(image.shape)
+        (result,) = self._requests[image.shape].infer([image.contiguous().numpy()]).values()
         return torch.from_numpy(result.copy())  # the request writes the next one into its own
+
+    def _compile(self, shape: torch.Size) -> ov.InferRequest:
+        """For one shape of the input: a model that takes rectangles meets a few."""
+        with torch.inference_mode():
+            converted = ov.convert_model(self.sam.image_encoder, example_input=torch.zeros(shape))
+        settings = {
+            properties.hint.inference_precision: _TYPES[self.dtype],
+            properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
+            properties.inference_num_threads: torch.get_num_threads(),
+        }
+        return self._core.compile_model(converted, "CPU", settings).create_infer_request()
 
 
 def cache_folder() -> Path:

@@ -67,3 +67,8 @@ def neck(in_channels: int, out_channels: int) -> nn.Sequential:
         nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False),
         LayerNorm2d(out_channels),
     )
+
+
+def crop(x: Tensor, like: Tensor) -> Tensor:
+    """The upper left part of maps (..., H, W) that is as large as the maps (..., h, w)."""
+    return x[..., : like.shape[-2], : like.shape[-1]]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sam_ros.model.layers import MLP, LayerNorm2d
+from sam_ros.model.layers import MLP, LayerNorm2d, crop
 from sam_ros.model.transformer import TwoWayTransformer
 
 
@@ -61,7 +61,8 @@ class MaskDecoder(nn.Module):
 
         Args:
             image_embeddings: (1, C, h, w) one image for all prompts, or (B, C, h, w).
-            image_pe: (1, C, h, w) positional encoding of the image's cells.
+            image_pe: (1, C, h, w) positional encoding of the cells; more of them at the right and
+                at the bottom than the image has are left out.
             sparse_prompt_embeddings: (B, T, C).
             dense_prompt_embeddings: (B, C, h, w).
             multimask_output: True for the hypotheses of an ambiguous prompt, False for one mask.
@@ -90,7 +91,7 @@ class MaskDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         tokens = self.output_tokens(sparse)
         image = self.image_tokens(image_embeddings, dense)
-        tokens, image_seen = self.transformer(image, image_pe, tokens)
+        tokens, image_seen = self.transformer(image, crop(image_pe, image), tokens)
         src = image_seen.unflatten(1, image.shape[2:])  # (B, h, w, C)
         kernels = self.mask_kernels(tokens[:, 1 : 1 + self.num_mask_tokens], chosen)
         masks = self.read_masks(src, kernels, image_embeddings, dense)

@@ -19,7 +19,9 @@ class Sam(nn.Module):
     Call the parts: ``image_encoder``, ``prompt_encoder``, ``mask_decoder``.
 
     Attributes:
-        image_size: side of the square that images are padded to, pixels.
+        image_size: longest side of the image in the input of the encoder, pixels.
+        side_step: images are padded until both sides are a multiple of it, pixels. The paper's
+            models take squares: it is their ``image_size``.
         mask_threshold: logits above it belong to the mask.
         second_look: each mask of a lone click is worth asking for again with its own box. Off as
             in the paper; a small model answers a box far better than a click.
@@ -36,12 +38,14 @@ class Sam(nn.Module):
         prompt_encoder: PromptEncoder,
         mask_decoder: MaskDecoder,
         image_size: int,
+        side_step: int | None = None,
     ) -> None:
         super().__init__()
         self.image_encoder = image_encoder
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
         self.image_size = image_size
+        self.side_step = side_step or image_size
         # On the CPU also when the module is built on the meta device: no checkpoint brings them.
         mean = torch.tensor(PIXEL_MEAN, device="cpu").reshape(3, 1, 1)
         std = torch.tensor(PIXEL_STD, device="cpu").reshape(3, 1, 1)
@@ -60,10 +64,10 @@ class Sam(nn.Module):
             x: (B, 3, h, w) float RGB 0..255; the longest side is ``image_size`` (at most).
 
         Returns:
-            (B, 3, image_size, image_size), the input of ``image_encoder``.
+            (B, 3, H, W), the input of ``image_encoder``; sides are multiples of ``side_step``.
         """
         h, w = x.shape[-2:]
         if max(h, w) > self.image_size:
             raise ValueError(f"image is {h} x {w} px, expected at most {self.image_size} a side")
         x = (x - self.pixel_mean) / self.pixel_std
-        return F.pad(x, (0, self.image_size - w, 0, self.image_size - h))
+        return F.pad(x, (0, -w % self.side_step, 0, -h % self.side_step))

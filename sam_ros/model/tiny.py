@@ -9,23 +9,23 @@ from sam_ros.model.tiny_prompt_encoder import TinyPromptEncoder
 from sam_ros.model.transformer import TwoWayTransformer
 
 CHANNELS = TinyChannels(coarse=128, stride8=32, stride4=16)
-WINDOW = 8  # cells
 
 
 def build_sam_tiny(image_size: int = 384) -> Sam:
     """Build ``sam_tiny`` with initial weights.
 
     Args:
-        image_size: side of the input in pixels, a multiple of 128. The weights fit any.
+        image_size: longest side of the input in pixels, a multiple of 16. The weights fit any.
     """
     cells = _cells(image_size)
     dim = CHANNELS.coarse
     transformer = TwoWayTransformer(depth=2, dim=dim, num_heads=8, mlp_dim=512)
     sam = Sam(
-        TinyImageEncoder(CHANNELS, window_size=WINDOW),
+        TinyImageEncoder(CHANNELS),
         TinyPromptEncoder(dim, (cells, cells), (image_size, image_size)),
         TinyMaskDecoder(CHANNELS, transformer),
         image_size,
+        side_step=PATCH,
     )
     sam.second_look = True
     return sam
@@ -36,7 +36,7 @@ def set_image_size(sam: Sam, image_size: int) -> None:
 
     Args:
         sam: made by :func:`build_sam_tiny`.
-        image_size: new side of the input in pixels, a multiple of 128.
+        image_size: new longest side of the input in pixels, a multiple of 16.
     """
     cells = _cells(image_size)
     sam.image_size = image_size
@@ -46,7 +46,6 @@ def set_image_size(sam: Sam, image_size: int) -> None:
 
 
 def _cells(image_size: int) -> int:
-    step = PATCH * WINDOW
-    if image_size <= 0 or image_size % step:
-        raise ValueError(f"image_size: {image_size}, expected a multiple of {step}")
+    if image_size <= 0 or image_size % PATCH:
+        raise ValueError(f"image_size: {image_size}, expected a multiple of {PATCH}")
     return image_size // PATCH

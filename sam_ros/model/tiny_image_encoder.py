@@ -3,7 +3,7 @@
 The stem reaches stride 16 in four steps; its stride-4 and stride-8 features travel with the
 embedding, folded into channels by space-to-depth, so that the embedding stays one tensor and the
 calls between the parts stay the paper's. Position comes from the convolutions: there is no
-positional table, and any side that is a multiple of ``16 * window_size`` works.
+positional table, and any sides that are multiples of 16 work, square or not.
 
 Sources: SAM (arXiv 2304.02643), ViTDet windows (2203.16527), ConvNeXt blocks (2201.03545), a
 depthwise convolution beside attention as in TinyViT (2207.10666).
@@ -91,13 +91,15 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         b, h, w, c = x.shape
         win_h, win_w = (self.window_size, self.window_size) if self.window_size else (h, w)
-        n_h, n_w = h // win_h, w // win_w
-        qkv = self.qkv(x).view(b, n_h, win_h, n_w, win_w, 3, self.num_heads, c // self.num_heads)
+        # Windows that reach over the edge are filled with zeros, as in the paper's encoder.
+        qkv = F.pad(self.qkv(x), (0, 0, 0, -w % win_w, 0, -h % win_h))
+        n_h, n_w = qkv.shape[1] // win_h, qkv.shape[2] // win_w
+        qkv = qkv.view(b, n_h, win_h, n_w, win_w, 3, self.num_heads, c // self.num_heads)
         qkv = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7)  # 3, B, n_h, n_w, heads, win_h, win_w, C/heads
         q, k, v = qkv.reshape(3, b * n_h * n_w, self.num_heads, win_h * win_w, -1).unbind(0)
         y = F.scaled_dot_product_attention(q, k, v)
-        y = y.view(b, n_h, n_w, self.num_heads, win_h, win_w, -1)
-        return self.proj(y.permute(0, 1, 4, 2, 5, 3, 6).reshape(b, h, w, c))
+        y = y.view(b, n_h, n_w, self.num_heads, win_h, win_w, -1).permute(0, 1, 4, 2, 5, 3, 6)
+        return self.proj(y.reshape(b, n_h * win_h, n_w * win_w, c)[:, :h, :w])
 
 
 class Block(nn.Module):
@@ -163,12 +165,12 @@ class TinyImageEncoder(nn.Module):
         """Encode images.
 
         Args:
-            x: (B, 3, S, S) normalised RGB.
+            x: (B, 3, H, W) normalised RGB, sides multiples of 16.
 
         Returns:
-            (B, channels.total, S/16, S/16) embedding; :meth:`TinyChannels.unfold` takes it apart.
+            (B, channels.total, H/16, W/16) embedding; :meth:`TinyChannels.unfold` takes it apart.
         """
-        x = F.gelu(self.stride2(x)).permute(0, 2, 3, 1)  # B, S/2, S/2, C
+        x = F.gelu(self.stride2(x)).permute(0, 2, 3, 1)  # B, H/2, W/2, C
         fine4 = self.blocks4(self.stride4(x))
         fine8 = self.blocks8(self.stride8(fine4))
         x = self.blocks(self.stride16(fine8))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam_ros.model.tiny import CHANNELS, build_sam_tiny, set_image_size
-from sam_ros.model.tiny_mask_decoder import affinity
+from sam_ros.model.tiny_image_encoder import Attention
+from sam_ros.model.tiny_mask_decoder import affinity, likelihood
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +117,58 @@ def test_affinity_finds_what_is_alike():
 
 @torch.no_grad()
 def test_weights_fit_every_resolution(sam):
-    """Another input size needs no other weights; a size that windows do not tile is refused."""
-    set_image_size(sam, 256)
+    """Another input size needs no other weights; one that is no number of cells is refused."""
+    set_image_size(sam, 208)
     try:
-        embedding = sam.image_encoder(torch.randn(1, 3, 256, 256))
-        assert embedding.shape[2:] == sam.prompt_encoder.image_embedding_size == (16, 16)
+        embedding = sam.image_encoder(torch.randn(1, 3, 208, 208))
+        assert embedding.shape[2:] == sam.prompt_encoder.image_embedding_size == (13, 13)
     finally:
         set_image_size(sam, 128)
-    with pytest.raises(ValueError, match="image_size: 200, expected a multiple of 128"):
+    with pytest.raises(ValueError, match="image_size: 200, expected a multiple of 16"):
         set_image_size(sam, 200)
+
+
+@torch.no_grad()
+def test_a_wide_picture_is_not_padded_to_a_square(sam):
+    """Logits cover the prompt's whole maps; below the picture they repeat its last row."""
+    pixels = sam.preprocess(torch.rand(1, 3, 70, 128) * 255)
+    assert pixels.shape[2:] == (80, 128)
+    embedding = sam.image_encoder(pixels)
+    assert embedding.shape[2:] == (5, 8)
+    prompt = sam.prompt_encoder((torch.tensor([[[20.0, 30.0]]]), torch.tensor([[1]])), None, None)
+    logits, _ = sam.mask_decoder(embedding, sam.prompt_encoder.get_dense_pe(), *prompt, True)
+    assert logits.shape[2:] == sam.prompt_encoder.mask_input_size
+    assert torch.equal(logits[:, :, 20:], logits[:, :, 19:20].expand(-1, -1, 12, -1))
+    assert not torch.equal(logits[:, :, 18], logits[:, :, 19])
+
+
+@torch.no_grad()
+def test_windows_at_the_edge_see_nothing_beyond_it():
+    """A window filled up with zeros gives what attention with zero keys and values gives."""
+    torch.manual_seed(0)
+    attention = Attention(12, num_heads=2, window_size=4)
+    x = torch.randn(1, 3, 5, 12)
+    found = attention(x)
+    assert found.shape == x.shape
+    q, k, v = attention.qkv(x[:, :, 4:]).reshape(1, 3, 3, 2, 6).permute(2, 0, 3, 1, 4)
+    k, v = (torch.cat([t, torch.zeros(1, 2, 13, 6)], dim=2) for t in (k, v))
+    edge = (q @ k.transpose(2, 3) / 6**0.5).softmax(3) @ v  # the second window: one column
+    expected = attention.proj(edge.transpose(1, 2).reshape(1, 3, 12))
+    torch.testing.assert_close(found[:, :, 4], expected)
+
+
+def test_likelihood_tells_what_the_prompt_has_seen():
+    """Cells of the prompt's bins are likelier than elsewhere, others rarer; no weights: zero."""
+    bins = torch.full((1, 3, 4, 4), -20.0)
+    bins[:, 0, :2], bins[:, 1, 2], bins[:, 2, 3] = 20.0, 20.0, 20.0  # shares 1/2, 1/4, 1/4
+    weights = torch.zeros(2, 2, 4, 4)
+    weights[:, 0, 0, 1] = 0.5
+    weights[:, 0, 2, 2] = 0.5
+    found = likelihood(bins, weights)
+    torch.testing.assert_close(found[1, 0, :2], torch.zeros(2, 4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        found[1, 0, 2], torch.full((4,), math.log(0.501 / 0.251)), atol=1e-5, rtol=0
+    )
+    assert (found[0, 0, 3] < -5).all()
+    assert not found[:, 1].any()
+    torch.testing.assert_close(found, likelihood(bins.expand(2, -1, -1, -1), weights))

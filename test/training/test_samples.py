@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -9,11 +11,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sam_ros.model.layers import crop
 from sam_ros.model.tiny import build_sam_tiny
 from training.losses import affinity_loss, mask_loss, true_iou
-from training.rounds import correction, decode, first_prompts, roughen, with_corrections
-from training.samples import Recipe, click, collate, make_sample, noisy_box
-from training.scene import OBJECT, PART, Mask, Scene
+from training.rounds import (
+    correction,
+    decode,
+    first_prompts,
+    roughen,
+    spread,
+    with_corrections,
+)
+from training.samples import Recipe, Samples, click, collate, make_sample, noisy_box
+from training.scene import OBJECT, PART, Mask, Scene, save_shard
 from training.train import normalise
 
 
@@ -152,15 +162,38 @@ def test_boxes_and_clicks_decode_in_one_batch(scene: Scene) -> None:
     """A batch of boxes and clicks answers as each of its prompts alone, with corrections too."""
     torch.manual_seed(0)
     sam = build_sam_tiny(128).eval()
-    sample = collate([make_sample(scene, Recipe(128, 4, 2, False), np.random.default_rng(1))])
+    recipe = Recipe(128, 4, 2, False)
+    sample = collate([make_sample(scene, recipe, np.random.default_rng(i)) for i in (1, 2)])
     embedding = sam.image_encoder(normalise(sam, sample))
     prompts = first_prompts(sample, 2)
     logits, _ = decode(sam, embedding, prompts)
+    assert logits.shape == (8, 4, *sample.targets.shape[2:])
     prompts = with_corrections(prompts, logits[:, :1], click=True)
     corrected, iou = decode(sam, embedding, prompts)
 
-    points = (prompts.coords[:1, 1:], prompts.labels[:1, 1:])
-    sparse, dense = sam.prompt_encoder(points, prompts.boxes[:1], logits[:1, :1])
-    alone = sam.mask_decoder(embedding, sam.prompt_encoder.get_dense_pe(), sparse, dense, False)
-    torch.testing.assert_close(corrected[:1, :1], alone[0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(iou[:1, :1], alone[1], atol=1e-4, rtol=1e-4)
+    whole = spread(sam, logits[:, :1])
+    points = (prompts.coords[2:3, 1:], prompts.labels[2:3, 1:])  # first box of the second picture
+    by_box = sam.prompt_encoder(points, prompts.boxes[2:3], whole[2:3])
+    points = (prompts.coords[7:], prompts.labels[7:])  # last click of the second picture
+    by_click = sam.prompt_encoder(points, None, whole[7:])
+    pe = sam.prompt_encoder.get_dense_pe()
+    for row, encoded in ((2, by_box), (7, by_click)):
+        mask, score = sam.mask_decoder(embedding[1:], pe, *encoded, False)
+        torch.testing.assert_close(
+            corrected[row, :1], crop(mask, corrected)[0], atol=1e-4, rtol=1e-4
+        )
+        torch.testing.assert_close(iou[row, :1], score[0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_batch_holds_pictures_of_one_orientation(tmp_path: Path, scene: Scene) -> None:
+    """Upright and wide pictures wait for others of their kind; padding stays small."""
+    tall = Scene.encode(
+        np.ascontiguousarray(scene.image().swapaxes(0, 1)),
+        np.ascontiguousarray(scene.ids().T),
+        list(scene.masks), quality=95, origin="test",
+    )  # fmt: skip
+    save_shard(tmp_path / "shard-00000.npz", [scene, tall])
+    batches = iter(Samples(tmp_path, Recipe(128, 4, 2, False), 2, seed=0))
+    for _ in range(4):
+        sizes = next(batches).size
+        assert len(set((sizes[:, 0] > sizes[:, 1]).tolist())) == 1
