@@ -2,8 +2,8 @@
 
 The automatic mask generation of SAM (section 5 and appendix B), with the results of the reference
 code. What makes it faster: the decoder shares what is equal for all clicks
-(:mod:`sam_ros.engine.grid_attention`), a hypothesis of a low predicted IoU never becomes a mask,
-and of the others only the window around the mask is brought to the picture's resolution.
+(:class:`sam_ros.model.transformer.SharedImage`), a hypothesis of a low predicted IoU never becomes
+a mask, and of the others only the window around the mask is brought to the picture's resolution.
 """
 
 from __future__ import annotations

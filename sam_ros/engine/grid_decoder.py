@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sam_ros.engine.embedding import Embedding
-from sam_ros.engine.grid_attention import GridAttention
 from sam_ros.model import Sam
+from sam_ros.model.transformer import SharedImage
 from sam_ros.model.layers import crop
 
 CACHE = 1 << 22  # floats of the image's side at once on a CPU, 16 MB: more fall out of its cache
@@ -29,10 +29,10 @@ class GridDecoder:
         self._cells = features.shape[2:]
         self._pe = crop(sam.prompt_encoder.get_dense_pe(), features)
         self._together = max(1, CACHE // (self._cells.numel() * sam.prompt_encoder.dim))
-        self._attention: GridAttention | None = None
+        self._shared: SharedImage | None = None
         image = sam.mask_decoder.image_tokens(features, self._encode(np.zeros((2, 2)))[1])
         if len(image) == 1:  # the same for both clicks, and so for all
-            self._attention = GridAttention(sam.mask_decoder.transformer, image, self._pe)
+            self._shared = sam.mask_decoder.transformer.share(image, self._pe)
 
     def __call__(self, points: npt.NDArray[np.float64], threshold: float) -> tuple[Tensor, Tensor]:
         """The hypotheses of B clicks, three each, whose predicted IoU is above a threshold.
@@ -60,7 +60,7 @@ class GridDecoder:
         quality = decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
         good = quality > threshold if threshold > 0 else torch.ones_like(quality, dtype=torch.bool)
         asked = good.any(dim=1).nonzero()[:, 0]
-        dense = dense[: len(asked)] if self._attention else dense[asked]
+        dense = dense[: len(asked)] if self._shared else dense[asked]
         mask_tokens = tokens[asked, 1 : 1 + decoder.num_mask_tokens]
         kernels = decoder.mask_kernels(mask_tokens, slice(1, None))
         cells = image[asked].unflatten(1, self._cells)
@@ -70,10 +70,8 @@ class GridDecoder:
     def _attend(self, tokens: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
         """The output tokens, and the image (B, N, C), after the transformer."""
         decoder = self._sam.mask_decoder
-        if self._attention is not None:
-            return self._attention(tokens, wanted=1 + decoder.num_mask_tokens)
-        image = decoder.image_tokens(self._embedding.features, dense)
-        return decoder.transformer(image, self._pe, tokens)
+        image = self._shared or decoder.image_tokens(self._embedding.features, dense)
+        return decoder.transformer(image, self._pe, tokens, wanted=1 + decoder.num_mask_tokens)
 
     def _encode(self, points: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         """Sparse and dense embeddings of one click each."""

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam_ros.model.layers import FeedForward
+
+
+WORTH_IT = 16  # tokens: to project that many costs as much as to project the image
+
+
+@dataclass(frozen=True, eq=False)
+class SharedImage:
+    """An image that is the same for all prompts, as the first block projects it.
+
+    Points alone change nothing on the image's side, so that is done once for all of them.
+
+    Attributes:
+        cells: (1, N, C).
+        keys: (1, heads, N, d) that the tokens look for.
+        values: (1, heads, N, d) that they read.
+        queries: (1, heads, N, d) of the image to the tokens.
+    """
+
+    cells: Tensor
+    keys: Tensor
+    values: Tensor
+    queries: Tensor
 
 
 class TwoWayTransformer(nn.Module):
@@ -32,22 +56,48 @@ class TwoWayTransformer(nn.Module):
         self.final_attn_token_to_image = TokenToImage(dim, num_heads, downsample)
         self.norm_final_attn = nn.LayerNorm(dim)
 
-    def forward(self, image: Tensor, image_pe: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def share(self, image: Tensor, image_pe: Tensor) -> SharedImage:
+        """Project an image that many prompts are going to be asked on.
+
+        Args:
+            image: (1, C, h, w).
+            image_pe: (1, C, h, w) positional encoding of its cells.
+        """
+        first = self.layers[0]
+        assert isinstance(first, TwoWayBlock)
+        cells = _cells(image)
+        placed = cells + _cells(image_pe)
+        reads, tells = first.cross_attn_token_to_image, first.cross_attn_image_to_token
+        keys, values = reads.heads(reads.k_proj(placed)), reads.heads(reads.v_proj(cells))
+        return SharedImage(cells, keys, values, tells.heads(tells.q_proj(placed)))
+
+    def forward(
+        self,
+        image: Tensor | SharedImage,
+        image_pe: Tensor,
+        tokens: Tensor,
+        wanted: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Let tokens and image exchange what they know.
 
         Args:
-            image: (B, C, h, w) image embedding, or (1, C, h, w) for all prompts.
+            image: (B, C, h, w) image embedding, or (1, C, h, w) for all prompts, or that of
+                :meth:`share`.
             image_pe: (1, C, h, w) or (B, C, h, w) positional encoding of its cells.
             tokens: (B, T, C).
+            wanted: how many of the tokens to return, from the first; None for all.
 
         Returns:
-            The tokens (B, T, C) and the image (B, h * w, C) after the exchange.
+            The tokens (B, wanted, C) and the image (B, h * w, C) after the exchange.
         """
-        keys = image.flatten(2).transpose(1, 2)  # (B, h * w, C)
-        key_pe = image_pe.flatten(2).transpose(1, 2)  # (1 or B, h * w, C)
-        queries = tokens
+        if isinstance(image, Tensor) and len(image) == 1 and tokens.shape[:2].numel() > WORTH_IT:
+            image = self.share(image, image_pe)
+        keys = image if isinstance(image, SharedImage) else _cells(image)
+        key_pe, queries = _cells(image_pe), tokens
         for layer in self.layers:
             queries, keys = layer(queries, keys, query_pe=tokens, key_pe=key_pe)
+        assert isinstance(keys, Tensor)
+        queries, tokens = queries[:, :wanted], tokens[:, :wanted]
         seen = self.final_attn_token_to_image(queries + tokens, keys + key_pe, keys)
         return self.norm_final_attn(queries + seen), keys
 
@@ -70,17 +120,22 @@ class TwoWayBlock(nn.Module):
         self.norm4 = nn.LayerNorm(dim)
 
     def forward(
-        self, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor
+        self, queries: Tensor, keys: Tensor | SharedImage, query_pe: Tensor, key_pe: Tensor
     ) -> tuple[Tensor, Tensor]:
         queries = self.norm1(self._attend_to_each_other(queries, query_pe))
-
-        placed_keys = keys + key_pe
-        seen = self.cross_attn_token_to_image(queries + query_pe, placed_keys, keys)
-        queries = self.norm2(queries + seen)
-        queries = self.norm3(queries + self.mlp(queries))
-
-        keys = self.cross_attn_image_to_token(keys, placed_keys, queries + query_pe, queries)
+        reads, tells = self.cross_attn_token_to_image, self.cross_attn_image_to_token
+        if isinstance(keys, SharedImage):
+            queries = self._read(queries, reads.shared(queries + query_pe, keys))
+            keys = tells.shared(keys, queries + query_pe, queries)
+        else:
+            placed_keys = keys + key_pe
+            queries = self._read(queries, reads(queries + query_pe, placed_keys, keys))
+            keys = tells(keys, placed_keys, queries + query_pe, queries)
         return queries, self.norm4(keys)
+
+    def _read(self, queries: Tensor, seen: Tensor) -> Tensor:
+        queries = self.norm2(queries + seen)
+        return self.norm3(queries + self.mlp(queries))
 
     def _attend_to_each_other(self, queries: Tensor, query_pe: Tensor) -> Tensor:
         # In the first block the queries are their own positions: nothing to add, nothing to keep.
@@ -106,20 +161,23 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(inner_dim, dim)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q = self._split_heads(self.q_proj(q))  # (B, heads, N, d)
-        k = self._split_heads(self.k_proj(k))  # (B, heads, M, d)
-        v = self._split_heads(self.v_proj(v))
+        k, v = self.heads(self.k_proj(k)), self.heads(self.v_proj(v))  # (B, heads, M, d)
+        return self.attend(q, k, v)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention of (B, N, C) to keys and values that are projected already."""
+        q = self.heads(self.q_proj(q))  # (B, heads, N, d)
         x = F.scaled_dot_product_attention(q, k, v)
         x = x.transpose(1, 2).flatten(2)  # (B, N, heads * d)
         return self.out_proj(x)
 
+    def heads(self, x: Tensor) -> Tensor:
+        """What a projection gave, for each head: (B, N, heads * d) to (B, heads, N, d)."""
+        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+
     def _by_head(self, weight: Tensor) -> Tensor:
         """The weights of each head, (heads * d, C) to (heads, d, C)."""
         return weight.unflatten(0, (self.num_heads, -1))
-
-    def _split_heads(self, x: Tensor) -> Tensor:
-        batch, length, width = x.shape
-        return x.reshape(batch, length, self.num_heads, width // self.num_heads).transpose(1, 2)
 
 
 class TokenToImage(Attention):
@@ -129,6 +187,11 @@ class TokenToImage(Attention):
     the cell; and the projection of a weighted sum of cells is the sum's. So the projections of
     keys and values move to the tokens, of which there are a hundred times fewer.
     """
+
+    def shared(self, tokens: Tensor, image: SharedImage) -> Tensor:
+        """Let the tokens (B, T, C) of all prompts read the same image."""
+        seen = self.attend(tokens.flatten(0, 1)[None], image.keys, image.values)
+        return seen[0].unflatten(0, tokens.shape[:2])
 
     def forward(self, tokens: Tensor, placed: Tensor, image: Tensor) -> Tensor:
         """Let tokens read the image.
@@ -141,7 +204,7 @@ class TokenToImage(Attention):
         Returns:
             (B, T, C).
         """
-        q = self._split_heads(self.q_proj(tokens))  # (B, heads, T, d)
+        q = self.heads(self.q_proj(tokens))  # (B, heads, T, d)
         q = q * q.shape[3] ** -0.5
         # A bias of the keys adds the same to all scores of a query: nothing, after the softmax.
         scores = (q @ self._by_head(self.k_proj.weight)).flatten(1, 2) @ placed.transpose(1, 2)
@@ -171,14 +234,31 @@ class ImageToToken(Attention):
         Returns:
             (B, N, C).
         """
-        k = self._split_heads(self.k_proj(tokens))  # (B, heads, T, d)
+        k = self.heads(self.k_proj(tokens))  # (B, heads, T, d)
         k = k * k.shape[3] ** -0.5
         keys = (k @ self._by_head(self.q_proj.weight)).flatten(1, 2)  # (B, heads * T, C)
         offset = k @ self.q_proj.bias.reshape(self.num_heads, -1, 1)  # (B, heads, T, 1)
         scores = keys @ placed.transpose(1, 2) + offset.flatten(1, 2)
-        shares = scores.unflatten(1, k.shape[1:3]).softmax(2).flatten(1, 2)
-        v = self._split_heads(self.v_proj(values))
+        return self._add(image, scores.unflatten(1, k.shape[1:3]), values)
+
+    def shared(self, image: SharedImage, tokens: Tensor, values: Tensor) -> Tensor:
+        """The same for one image, whose queries are there."""
+        k = self.heads(self.k_proj(tokens))  # (B, heads, T, d)
+        k = (k * k.shape[3] ** -0.5).transpose(0, 1)
+        scores = k.flatten(1, 2) @ image.queries[0].transpose(1, 2)  # (heads, B * T, N)
+        scores = scores.unflatten(1, k.shape[1:3]).transpose(0, 1)
+        return self._add(image.cells, scores, values)
+
+    def _add(self, image: Tensor, scores: Tensor, values: Tensor) -> Tensor:
+        """What the image reads, by the scores (B, heads, T, N) of its cells, added to it."""
+        shares = scores.softmax(2).flatten(1, 2)
+        v = self.heads(self.v_proj(values))
         # The shares of a head sum to one, so each head brings its part of the bias.
         bias = self.out_proj.bias / self.num_heads
         told = v @ self._by_head(self.out_proj.weight.transpose(0, 1)) + bias
         return torch.baddbmm(image, shares.transpose(1, 2), told.flatten(1, 2))
+
+
+def _cells(image: Tensor) -> Tensor:
+    """(B, C, h, w) as (B, h * w, C), which the embeddings of most encoders are in memory."""
+    return image.flatten(2).transpose(1, 2).contiguous()

@@ -282,21 +282,3 @@ def test_settings_out_of_range_are_named(setting: dict[str, Any]) -> None:
 def test_what_is_no_picture_is_refused(tiny: Sam) -> None:
     with pytest.raises(ValueError, match="rgb"):
         segment_everything(Segmenter(tiny), np.zeros((4, 4), np.uint8), ALL)
-
-
-def test_shared_attention_is_the_transformer(pair: Any) -> None:
-    from sam_ros.engine.grid_attention import GridAttention
-
-    torch.manual_seed(1)
-    transformer = pair[1].sam.mask_decoder.transformer
-    image, places = torch.randn(1, 32, 16, 16), torch.randn(1, 32, 16, 16)
-    tokens = torch.randn(5, 7, 32)
-    shared = GridAttention(transformer, image, places)
-    with torch.inference_mode():
-        expected, expected_image = transformer(image.expand(5, -1, -1, -1), places, tokens)
-        for _ in range(2):  # the second time as the first: nothing is written into what is shared
-            got, got_image = shared(tokens, wanted=4)
-            torch.testing.assert_close(got, expected[:, :4], rtol=1e-4, atol=1e-4)
-            torch.testing.assert_close(got_image, expected_image, rtol=1e-4, atol=1e-4)
-        alone, _ = shared(tokens[2:3], wanted=4)
-        torch.testing.assert_close(alone, expected[2:3, :4], rtol=1e-4, atol=1e-4)
