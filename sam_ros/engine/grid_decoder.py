@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sam_ros.engine.embedding import Embedding
 from sam_ros.model import Sam
-from sam_ros.model.transformer import SharedImage
 from sam_ros.model.layers import crop
+from sam_ros.model.transformer import SharedImage
 
 CACHE = 1 << 22  # floats of the image's side at once on a CPU, 16 MB: more fall out of its cache
 
