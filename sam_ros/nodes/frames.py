@@ -14,8 +14,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from sam_ros.msg import Status
-from sam_ros.nodes.images import Picture, decode
-from sam_ros.nodes.status import Refused
+from sam_ros.nodes.images import ImageError, Picture, decode
+from sam_ros.nodes.status import Refused, invalid
 
 
 @dataclass(eq=False)
@@ -78,11 +78,20 @@ class Frames:
         with self._lock:
             return self._frames.get(frame.stamp) is frame
 
-    def discard(self, frame: Frame) -> None:
-        """Forgets a frame that turned out to be unusable."""
-        with self._lock:
-            if self._frames.get(frame.stamp) is frame:
-                del self._frames[frame.stamp]
+    def readable(self, frame: Frame) -> Frame:
+        """The frame, decoded by now; one that cannot be is forgotten.
+
+        Raises:
+            Refused: what is wrong with its picture.
+        """
+        try:
+            _ = frame.size
+        except ImageError as error:
+            with self._lock:
+                if self._frames.get(frame.stamp) is frame:
+                    del self._frames[frame.stamp]
+            raise invalid(str(error)) from None
+        return frame
 
     def clear(self) -> None:
         """Forgets all frames."""

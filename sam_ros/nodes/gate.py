@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -63,7 +62,8 @@ class Gate:
         self._frames, self._tally, self._timeout = frames, tally, timeout
         self.log_fault = log_fault
         self._calls = threading.BoundedSemaphore(MOST_CALLS)
-        self._messages: deque[Future[None]] = deque()
+        self._messages: list[Future[None]] = []
+        self._posting = threading.Lock()  # prompts and clicks come in different threads
 
     def take_frame(self, frame: Frame) -> None:
         """Remembers a picture and offers it to the worker."""
@@ -75,7 +75,7 @@ class Gate:
     def take_requests(self, requests: Sequence[Request]) -> None:
         """Queues the prompts of one message; of too many messages the oldest are given up."""
         held = self._held(requests)
-        self._post(lambda segmentation: segmentation.on_prompts(held), _stamps(held))
+        self._post(lambda segmentation: segmentation.on_prompts(held), _missing(held))
 
     def take_boxes(self, requests: Sequence[Request], stamp: int) -> None:
         """Queues a detector's boxes on the picture of a stamp in nanoseconds."""
@@ -89,13 +89,14 @@ class Gate:
         except Refused as refused:
             self._tally.refused([refused])
             return
-        self._messages = deque(item for item in self._messages if not item.done())
-        if len(self._messages) >= MOST_MESSAGES and self._messages.popleft().cancel():
-            text = "prompts come faster than they can be answered; the oldest are given up"
-            self._tally.refused([Refused(Status.TIMEOUT, text)])
         future = self._submit(partial(work, segmentation), stamps)
         future.add_done_callback(self._log_failure)
-        self._messages.append(future)
+        with self._posting:
+            waiting = [item for item in self._messages if not item.done()]
+            self._messages = [*waiting, future]
+        if len(waiting) >= MOST_MESSAGES and waiting[0].cancel():
+            text = "prompts come faster than they can be answered; the oldest are given up"
+            self._tally.refused([Refused(Status.TIMEOUT, text)])
 
     def ask(self, work: Work[Result], requests: Sequence[Request] = ()) -> Result:
         """Has the worker do something and waits for it.
@@ -112,7 +113,7 @@ class Gate:
             raise Refused(Status.TIMEOUT, f"{MOST_CALLS} requests are waiting already")
         try:
             held = self._held(requests)
-            return self._wait(self._submit(partial(work, segmentation, held), _stamps(held)))
+            return self._wait(self._submit(partial(work, segmentation, held), _missing(held)))
         finally:
             self._calls.release()
 
@@ -170,5 +171,6 @@ class Gate:
             self.log_fault(error)
 
 
-def _stamps(requests: Sequence[Request]) -> list[int]:
-    return [request.stamp for request in requests]
+def _missing(requests: Sequence[Request]) -> list[int]:
+    """The stamps of the pictures that have yet to come."""
+    return [request.stamp for request in requests if request.frame is None]

@@ -21,7 +21,7 @@ class Request:
     Attributes:
         msg: the prompt.
         label_score: confidence of its label, 0..1.
-        frame: the picture it is about, if that was there when it came in.
+        frame: the picture it is about, if that was there when it came in, or came with it.
     """
 
     msg: Prompt
@@ -31,7 +31,7 @@ class Request:
     @property
     def stamp(self) -> int:
         """Stamp of the picture that is meant in nanoseconds, 0 for the latest."""
-        return nanoseconds(self.msg.header.stamp)
+        return self.frame.stamp if self.frame else nanoseconds(self.msg.header.stamp)
 
 
 Proposal = PromptedObject | Query | Refused
@@ -39,23 +39,33 @@ ReadTexts = Callable[[str], tuple[str, ...]]
 
 
 def picture(requests: Sequence[Request], frames: Frames) -> Frame:
-    """The picture that requests are answered on: that of the first stamp which is not zero.
+    """The picture that requests are answered on: the first that is there, a named one at first.
 
     Raises:
-        Refused: it is not there, or no longer.
+        Refused: none of them is there, or can be read.
     """
-    first = next((request for request in requests if request.stamp), requests[0])
-    return first.frame or frames.find(first.stamp)
+    refusals: list[Refused] = []
+    for request in sorted(requests, key=lambda item: item.stamp == 0):
+        try:
+            return _picture_of(request, frames)
+        except Refused as refused:
+            refusals.append(refused)
+    raise refusals[0]
 
 
 def propose(
-    requests: Sequence[Request], frame: Frame, objects: Objects, read_texts: ReadTexts
+    requests: Sequence[Request],
+    frame: Frame,
+    frames: Frames,
+    objects: Objects,
+    read_texts: ReadTexts,
 ) -> list[Proposal]:
     """Turns each request into the object it makes, or says why it makes none.
 
     Args:
         requests: each is judged alone, so that a wrong one spoils no other.
-        frame: the picture they are about.
+        frame: the picture that is looked at.
+        frames: the others that are remembered.
         objects: known so far; not changed.
         read_texts: splits the text of a prompt, or refuses it.
     """
@@ -64,8 +74,9 @@ def propose(
     for request in requests:
         try:
             if request.stamp not in (0, frame.stamp):
+                other = _picture_of(request, frames)
                 raise invalid(
-                    f"header.stamp: {seconds(request.stamp)}; expected {seconds(frame.stamp)}, "
+                    f"header.stamp: {seconds(other.stamp)}; expected {seconds(frame.stamp)}, "
                     "the picture of the other prompts"
                 )
             proposal = _propose_one(request, frame, objects, read_texts)
@@ -80,6 +91,10 @@ def propose(
             names.add(own)
             proposals.append(proposal)
     return proposals
+
+
+def _picture_of(request: Request, frames: Frames) -> Frame:
+    return frames.readable(request.frame or frames.find(request.stamp))
 
 
 def _name(proposal: PromptedObject | Query, index: int) -> str:
@@ -100,6 +115,7 @@ def _propose_one(
             raise invalid("operation: REFINE by text alone; expected points, a box or a mask")
         return query
     item = objects.propose(msg, request.label_score, _geometry(msg, frame), frame.size)
+    item = replace(item, header=frame.header)
     return replace(item, texts=query.texts, given_label=msg.label) if query else item
 
 

@@ -7,14 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sensor_msgs.msg import Image
-
 from sam_ros.engine.cache import EmbeddingCache
 from sam_ros.engine.hypothesis import Hypotheses
 from sam_ros.msg import Instance, Status
 from sam_ros.nodes.diagnostics import Tally
 from sam_ros.nodes.frames import Frame, Frames
-from sam_ros.nodes.images import ImageError
 from sam_ros.nodes.objects import NOTHING, InstanceResult, Objects, PromptedObject
 from sam_ros.nodes.parameters import Parameters
 from sam_ros.nodes.requests import Proposal, Request, picture, propose
@@ -98,7 +95,7 @@ class Segmentation:
     def on_frame(self, frame: Frame) -> None:
         """Answers the sticky prompts on a new frame, and encodes it if that is always wanted."""
         try:
-            self._check(frame)
+            self._frames.readable(frame)
         except Refused as refused:
             self._tally.unreadable(str(refused))
             return
@@ -118,7 +115,7 @@ class Segmentation:
         for stamp in dict.fromkeys(request.stamp for request in requests):
             group = [request for request in requests if request.stamp == stamp]
             try:
-                frame = self._picture(group)
+                frame = picture(group, self._frames)
             except Refused as refused:
                 left = self._text.keep(group) if refused.code == Status.NO_IMAGE else group
                 self._tally.refused([refused] * len(left))
@@ -134,13 +131,13 @@ class Segmentation:
             frame: the picture, if one of just this stamp was there when the boxes came.
         """
         try:
-            frame = self._check(frame or self._frames.near(stamp, self._parameters.sync_slop))
+            frame = frame or self._frames.near(stamp, self._parameters.sync_slop)
+            frame = self._frames.readable(frame)
         except Refused as refused:
             self._tally.refused([refused] * max(1, len(requests)))
             return
-        for request in requests:
-            request.msg.header = frame.header
-        self._accept(frame, self._proposed(requests, frame), always=True)
+        held = [replace(request, frame=frame) for request in requests]
+        self._accept(frame, self._proposed(held, frame), always=True)
 
     def set_prompts(self, requests: Sequence[Request], replace_all: bool) -> list[str]:
         """Remembers objects and publishes what is found of them.
@@ -151,7 +148,7 @@ class Segmentation:
         Raises:
             Refused: a prompt cannot be answered; nothing has changed then.
         """
-        frame = self._picture(requests) if requests else None
+        frame = picture(requests, self._frames) if requests else None
         proposals = self._propose(requests, frame) if frame else []
         for index, item in enumerate(proposals):
             if isinstance(item, Refused):
@@ -165,14 +162,11 @@ class Segmentation:
             self._accept(frame, accepted)
         return names
 
-    def segment(
-        self, requests: Sequence[Request], image: Image | None
-    ) -> tuple[Scene, list[Status]]:
+    def segment(self, requests: Sequence[Request]) -> tuple[Scene, list[Status]]:
         """Answers prompts; remembers and publishes nothing.
 
         Args:
             requests: one per object.
-            image: the picture; None for the remembered one of the prompts' stamp.
 
         Returns:
             What was found for the requests that could be answered, and one status per request.
@@ -182,7 +176,7 @@ class Segmentation:
         """
         if not requests:
             raise invalid("prompts: empty; expected at least one")
-        frame = self._check(Frame(image)) if image else self._picture(requests)
+        frame = picture(requests, self._frames)
         sightings, statuses = self._answer(frame, self._propose(requests, frame))
         results = tuple(
             item.observed(found).result(found, Instance.NEW) for item, found in sightings
@@ -200,7 +194,7 @@ class Segmentation:
         """
         from sam_ros.engine.everything import everything_steps
 
-        frame = self._check(frame or self._frames.find(0))
+        frame = self._frames.readable(frame or self._frames.find(0))
         return frame, everything_steps(self._segmenter, frame.rgb, config, self._embed(frame))
 
     def found_on(self, frame: Frame) -> tuple[InstanceResult, ...]:
@@ -231,7 +225,7 @@ class Segmentation:
             raise invalid(f"object_ids: {unknown}; expected names of known objects")
 
     def _propose(self, requests: Sequence[Request], frame: Frame) -> list[Proposal]:
-        return propose(requests, frame, self.objects, self._text.read)
+        return propose(requests, frame, self._frames, self.objects, self._text.read)
 
     def _proposed(self, requests: Sequence[Request], frame: Frame) -> list[PromptedObject | Query]:
         """The objects of a message from a topic; what is wrong with the others is told."""
@@ -347,18 +341,6 @@ class Segmentation:
                 self._embeddings.put(frame.serial, embedding)
             self._tally.encoded(time.monotonic() - began)
         return embedding
-
-    def _picture(self, requests: Sequence[Request]) -> Frame:
-        return self._check(picture(requests, self._frames))
-
-    def _check(self, frame: Frame) -> Frame:
-        """The frame if its picture can be read; one that cannot is forgotten."""
-        try:
-            _ = frame.size
-        except ImageError as error:
-            self._frames.discard(frame)
-            raise invalid(str(error)) from None
-        return frame
 
 
 def _accepted(proposals: Sequence[Proposal]) -> list[PromptedObject | Query]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from builtin_interfaces.msg import Time
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
-from sam_ros.msg import Prompt, Status
+from sam_ros.msg import Prompt
 from sam_ros.nodes import messages
+from sam_ros.nodes.frames import Frame
 from sam_ros.nodes.gate import Gate
 from sam_ros.nodes.requests import Request
-from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.segmentation import Segmentation
 from sam_ros.nodes.status import Refused, summary
 from sam_ros.srv import RemoveObjects, Segment, SelectHypothesis, SetPrompts
@@ -55,15 +54,11 @@ class Services:
             )
 
     def _segment(self, request: Segment.Request, response: Segment.Response) -> Segment.Response:
-        def work(
-            segmentation: Segmentation, requests: Sequence[Request]
-        ) -> tuple[Scene, list[Status]]:
-            image = None if is_empty(request.image) else request.image
-            return segmentation.segment(requests, image)
-
-        prompts = request.prompts if is_empty(request.image) else _unstamped(request.prompts)
+        frame = None if is_empty(request.image) else Frame(request.image)
         try:
-            scene, response.prompt_status = self._gate.ask(work, _requests(prompts))
+            scene, response.prompt_status = self._gate.ask(
+                Segmentation.segment, _requests(request.prompts, frame)
+            )
         except Refused as refused:
             response.status = refused.status()
             response.prompt_status = [response.status] * len(request.prompts)
@@ -127,15 +122,9 @@ class Services:
         return response
 
 
-def _requests(prompts: Sequence[Prompt]) -> list[Request]:
-    return [Request(prompt) for prompt in prompts]
-
-
-def _unstamped(prompts: Sequence[Prompt]) -> Sequence[Prompt]:
-    """The prompts about the picture that came with them: their stamps mean nothing."""
-    for prompt in prompts:
-        prompt.header.stamp = Time()
-    return prompts
+def _requests(prompts: Sequence[Prompt], frame: Frame | None = None) -> list[Request]:
+    """The prompts about the picture that came with them, else about those of their stamps."""
+    return [Request(prompt, frame=frame) for prompt in prompts]
 
 
 def is_empty(image: Image) -> bool:

@@ -66,9 +66,9 @@ BAD_PROMPTS = {
         INVALID,
         "never",
     ),
-    "another stamp": (
+    "stamp that is not remembered": (
         click(40, 30, header=Header(stamp=Time(sec=5))),
-        INVALID,
+        Status.STAMP_NOT_CACHED,
         "header.stamp",
     ),
 }
@@ -110,8 +110,6 @@ def test_a_wrong_prompt_is_told_and_the_others_are_answered(sam: Any, name: str)
 @pytest.mark.parametrize("name", BAD_PROMPTS)
 def test_a_wrong_prompt_alone_is_no_success(sam: Any, name: str) -> None:
     prompt, code, _ = BAD_PROMPTS[name]
-    if name == "another stamp":
-        code = Status.STAMP_NOT_CACHED
     sam.show(scene())
     reply = sam.call("segment", prompts=[prompt])
     assert reply.status.code == code and codes(reply) == [code]
@@ -192,6 +190,25 @@ def test_a_stamp_that_has_left_the_cache(sam: Any) -> None:
     assert f"{old.stamp.sec}.000000123" in reply.status.message
     reply = sam.call("segment", prompts=[click(40, 30, header=newest)])
     assert reply.status.code == 0
+
+
+def test_a_stale_stamp_spoils_no_other_prompt(sam: Any) -> None:
+    """Also when it is the first one, and the others mean the latest picture."""
+    latest = sam.show(scene())
+    stale = click(40, 30, header=Header(stamp=Time(sec=5)))
+    reply = sam.call("segment", prompts=[stale, click(40, 30), click(110, 80)])
+    assert codes(reply) == [Status.STAMP_NOT_CACHED, 0, 0]
+    assert reply.status.code == 0 and reply.result.header == latest
+    assert [item.hypotheses[0].area for item in reply.result.instances] == [60 * 40, 40 * 30]
+
+
+def test_one_call_is_about_one_picture(sam: Any) -> None:
+    """Its result has one header, so a prompt on another remembered picture is refused."""
+    first, second = sam.show(scene()), sam.show(scene())
+    prompts = [click(40, 30, header=first), click(40, 30, header=second), click(110, 80)]
+    reply = sam.call("segment", prompts=prompts)
+    assert codes(reply) == [0, INVALID, 0] and reply.result.header == first
+    assert "the picture of the other prompts" in reply.prompt_status[1].message
 
 
 def test_a_stamp_of_the_future(sam: Any) -> None:
