@@ -91,7 +91,9 @@ class MaskDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         tokens = self.output_tokens(sparse)
         image = self.image_tokens(image_embeddings, dense)
-        tokens, image_seen = self.transformer(image, crop(image_pe, image), tokens)
+        tokens, image_seen = self.transformer(
+            image, crop(image_pe, image), tokens, wanted=1 + self.num_mask_tokens
+        )
         src = image_seen.unflatten(1, image.shape[2:])  # (B, h, w, C)
         kernels = self.mask_kernels(tokens[:, 1 : 1 + self.num_mask_tokens], chosen)
         masks = self.read_masks(src, kernels, image_embeddings, dense)
