@@ -6,6 +6,8 @@ line is one region and does close a loop.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ from sam_ros.engine.boxes import pixels_of, tight_box
 
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.int32]
+Areas = npt.NDArray[np.int64]
 
 
 def clean(mask: Mask, min_area: int, keep: Pixels | None = None) -> Mask:
@@ -30,7 +34,7 @@ def clean(mask: Mask, min_area: int, keep: Pixels | None = None) -> Mask:
     """
     rows, columns = pixels_of(tight_box(mask))
     window = mask[rows, columns]
-    if min_area <= 1 or not window.size:
+    if min_area <= 1 or not window.size or not _may_change(window, min_area):
         return mask
     origin = (columns.start, rows.start)
     inside = _within(keep - origin, window.shape) if keep is not None else None
@@ -48,10 +52,10 @@ def fill_holes(mask: Mask, min_area: int) -> Mask:
     Background that reaches the border of the array is not enclosed.
     """
     outside = cv2.copyMakeBorder((~mask).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
-    count, labels, measures, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
-    if count <= 2:  # the mask and its surroundings
+    labels, areas = labelled(outside, connectivity=4)
+    if len(areas) <= 2:  # the mask and its surroundings
         return mask
-    small = measures[:, cv2.CC_STAT_AREA] < min_area
+    small = areas < min_area
     small[[0, labels[0, 0]]] = False
     return mask | small[labels[1:-1, 1:-1]] if small.any() else mask
 
@@ -64,17 +68,44 @@ def remove_islands(mask: Mask, min_area: int, keep: Pixels | None = None) -> Mas
         min_area: pixels.
         keep: (N, 2) x, y of pixels whose regions stay.
     """
-    pixels = np.ascontiguousarray(mask).view(np.uint8)
-    count, labels, measures, _ = cv2.connectedComponentsWithStats(pixels, connectivity=8)
-    if count <= 2:  # background and one region
+    labels, areas = labelled(np.ascontiguousarray(mask).view(np.uint8), connectivity=8)
+    if len(areas) <= 2:  # background and one region
         return mask
-    areas = measures[:, cv2.CC_STAT_AREA]
     stays = areas >= min_area
     stays[1 + areas[1:].argmax()] = True
     if keep is not None and len(keep):
         stays[labels[keep[:, 1], keep[:, 0]]] = True
     stays[0] = False
     return mask if stays[1:].all() else stays[labels]
+
+
+def _may_change(mask: Mask, min_area: int) -> bool:
+    """Whether some island or hole is narrow enough: one of N pixels is not wider than N.
+
+    The outlines, a tenth of the regions' price, spare most masks these. A hole's outline runs
+    through the pixels around it.
+    """
+    pixels = np.ascontiguousarray(mask).view(np.uint8)
+    outlines, _ = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if len(outlines) < 2:  # one region without a hole
+        return False
+    return any(max(cv2.boundingRect(outline)[2:]) < min_area + 2 for outline in outlines)
+
+
+def labelled(pixels: npt.NDArray[Any], connectivity: int) -> tuple[Labels, Areas]:
+    """The label of each pixel's region, background 0, and the area of each label.
+
+    Counted by runs of a label: OpenCV's own measures take three times as long as its labels.
+
+    Args:
+        pixels: (H, W) uint8, not zero where a region is.
+        connectivity: 4, or 8 to let regions touch over corners too.
+    """
+    count, labels = cv2.connectedComponents(pixels, connectivity=connectivity)
+    flat = labels.ravel()
+    starts = np.concatenate(((0,), np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    lengths = np.diff(starts, append=flat.size)
+    return np.asarray(labels, np.int32), np.bincount(flat[starts], lengths, count).astype(np.int64)
 
 
 def _within(pixels: Pixels, size: tuple[int, ...]) -> Pixels:

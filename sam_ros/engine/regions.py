@@ -6,9 +6,10 @@ touches over corners too, and background at the picture's border is filled like 
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from sam_ros.engine.islands import Areas, Labels, labelled
 
 Mask = npt.NDArray[np.bool_]
 
@@ -35,13 +36,9 @@ def remove_small_regions(mask: Mask, min_area: int) -> Mask:
     return stays[labels]
 
 
-def _regions(
-    mask: Mask, min_area: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], npt.NDArray[np.int32]]:
+def _regions(mask: Mask, min_area: int) -> tuple[Labels, npt.NDArray[np.bool_], Areas]:
     """The number of each pixel's region, which regions are small, and their areas."""
-    pixels = np.ascontiguousarray(mask).view(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=8)
-    areas = stats[:, cv2.CC_STAT_AREA].astype(np.int32)
+    labels, areas = labelled(np.ascontiguousarray(mask).view(np.uint8), connectivity=8)
     small = areas < min_area
     small[0] = False  # what is not in the mask
-    return np.asarray(labels, np.int32), small, areas
+    return labels, small, areas

@@ -64,7 +64,8 @@ class Segmenter:
         transform = Transform((rgb.shape[0], rgb.shape[1]), self.sam.image_size)
         pixels = transform.scale_image(rgb).to(self.sam.device)
         features = self.encoder(self.sam.preprocess(pixels.float()))
-        return Embedding(features, transform)
+        # The decoder reads cells, so their channels shall be the last in memory, once for all.
+        return Embedding(features.contiguous(memory_format=torch.channels_last), transform)
 
     @torch.inference_mode()
     def segment(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Hypotheses]:
@@ -126,16 +127,15 @@ class Segmenter:
         """The masks of each prompt of one batch, not yet ranked."""
         config = self.config
         logits, predicted_iou = self._decode(embedding, prompts, multimask)
-        found = []
-        for prompt, low, ious in zip(prompts, logits, predicted_iou, strict=True):
-            patches = upsampler(low, self.sam.mask_threshold, config.stability_offset)
-            found.append(
-                [
-                    _hypothesis(prompt, patch, upsampler.size, float(iou), one, config.min_area_px)
-                    for patch, iou, one in zip(patches, ious, low, strict=True)
-                ]
-            )
-        return found
+        patches = upsampler(logits.flatten(0, 1), self.sam.mask_threshold, config.stability_offset)
+        low = logits.float().cpu().numpy()
+        return [
+            [
+                _hypothesis(prompt, patch, upsampler.size, float(iou), one, config.min_area_px)
+                for iou, one, patch in zip(ious, lows, patches)  # the next patches: not strict
+            ]
+            for prompt, lows, ious in zip(prompts, low, predicted_iou, strict=True)
+        ]
 
     def _look_again(
         self,
@@ -180,7 +180,7 @@ def _hypothesis(
     patch: Patch,
     size: Size,
     predicted_iou: float,
-    logits: Tensor,
+    logits: npt.NDArray[np.float32],
     min_area: int,
 ) -> Hypothesis:
     """One mask, cleaned and measured, not yet ranked."""
@@ -194,5 +194,5 @@ def _hypothesis(
         area=int(np.count_nonzero(mask)),
         box=tight_box(mask),
         parent=-1,
-        logits=logits.float().cpu().numpy().copy(),  # a view would hold on to the whole batch
+        logits=logits.copy(),  # a view would hold on to the whole batch
     )

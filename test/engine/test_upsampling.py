@@ -23,7 +23,7 @@ def smooth_logits(seed: int, count: int = 3, cells: int = 64) -> Tensor:
 
 
 def upsample(logits: Tensor, transform: Transform, *levels: float) -> list[Patch]:
-    return Upsampler(transform, logits.shape[1:], logits.device)(logits, *levels)
+    return list(Upsampler(transform, logits.shape[1:], logits.device)(logits, *levels))
 
 
 def in_two_steps(logits: Tensor, transform: Transform) -> Tensor:
@@ -86,7 +86,8 @@ def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many rows of pixels go through at once."""
     transform, logits = Transform((97, 141), 256), smooth_logits(seed=4)
     whole = upsample(logits, transform)
-    monkeypatch.setattr(upsampling, "BAND", {"cpu": 141 * 10})
+    monkeypatch.setattr(upsampling, "BAND", 141 * 10)
+    monkeypatch.setattr(upsampling, "STRIP", 50)
     for patch, expected in zip(upsample(logits, transform), whole, strict=True):
         assert (patch.mask == expected.mask).all()
         assert patch.stability == expected.stability
@@ -107,3 +108,28 @@ def test_half_precision_logits() -> None:
     expected = upsample(logits.float(), transform)
     for patch, other in zip(upsample(logits, transform), expected, strict=True):
         assert (patch.mask == other.mask).all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_way_of_a_gpu(size: tuple[int, int]) -> None:
+    """Computed here on the CPU: the same masks, by way of their run lengths."""
+    transform = Transform(size, 256)
+    logits = torch.cat((smooth_logits(seed=3), torch.full((1, 64, 64), -9.0)))
+    upsampler = Upsampler(transform, (64, 64), logits.device)
+    windows = upsampler(logits, 0.5, 1.0)
+    for patch, expected in zip(upsampler.whole(logits, 0.5, 1.5, -0.5), windows, strict=True):
+        differ = patch.full(size) != expected.full(size)
+        assert differ.sum() <= 1e-5 * differ.size  # a logit within rounding of the threshold
+        assert patch.stability == pytest.approx(expected.stability, abs=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks that do not fit into its memory together too."""
+    transform, logits = Transform((480, 640), 256), smooth_logits(seed=3)
+    monkeypatch.setattr(upsampling, "TOGETHER", 2 * 480 * 640)
+    for patch, expected in zip(
+        upsample(logits.cuda(), transform), upsample(logits, transform), strict=True
+    ):
+        differ = patch.full((480, 640)) != expected.full((480, 640))
+        assert differ.sum() <= 1e-4 * differ.size
