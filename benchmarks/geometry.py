@@ -73,11 +73,11 @@ def main() -> None:
     ]
     _ = camera.ray_planes
     out = np.empty((HEIGHT, WIDTH, 3), np.float32)
-    found = [patch(depth, mask, box, camera).points for mask, box in zip(masks, edges)]
+    found = [patch(depth, mask, box, camera) for mask, box in zip(masks, edges)]
     ours = {
         "all points": lambda: fill_points(out, depth, camera),
         "five surfaces": lambda: [patch(depth, m, b, camera) for m, b in zip(masks, edges)],
-        "five boxes": lambda: [boxes.fit(points) for points in found],
+        "five boxes": lambda: [boxes.fit(item.some(boxes.MOST)) for item in found],
     }
     times = {name: milliseconds(work) for name, work in ours.items()}
     rows = -(-HEIGHT // PART)

@@ -13,11 +13,11 @@ Floats = npt.NDArray[np.float64]
 Rotations = npt.NDArray[np.float32]
 
 MOST = 10_000  # points that are looked at
-SAMPLES = 300  # points that choose the orientation
+SAMPLES = 200  # points that choose the orientation
 TRIM = 0.001  # of the points beyond each face: the last outliers
 COMPACT = 0.3  # weight of the box's size against the distance of the points from its faces
 FLAT = 0.02  # of its length: an object is not thinner, so that flat ones are compared too
-FIRST = 1536  # orientations in the whole space; one in 24 is another box
+FIRST = 2560  # orientations in the whole space; one in 24 is another box
 ANGLES = np.radians((7.0, 3.0, 1.2, 0.5))  # of the steps around the best one
 TRIES = 4  # steps of one angle
 
@@ -70,10 +70,11 @@ def fit(points: npt.NDArray[np.float32]) -> OrientedBox:
     """
     if not len(points):
         raise ValueError("points: 0; expected at least 1")
-    columns = np.ascontiguousarray(points[:: len(points) // MOST + 1].T)
-    centroid = columns.mean(axis=1)
-    columns -= centroid[:, None]
-    axes = _named(_orientation(columns[:, :: columns.shape[1] // SAMPLES + 1]))
+    some = points[:: -(-len(points) // MOST)].T
+    centroid = some.mean(axis=1)
+    columns = np.ascontiguousarray(some) - centroid[:, None]
+    few = np.ascontiguousarray(columns[:, :: columns.shape[1] // SAMPLES + 1])
+    axes = _named(_orientation(few))
     low, high = _extent(axes.T.astype(np.float32) @ columns)
     center = centroid + axes @ ((low + high) / 2)
     return OrientedBox(center, (high - low).astype(np.float64), axes, centroid.astype(np.float64))
@@ -104,25 +105,29 @@ def _extent(along: Rotations) -> tuple[Rotations, Rotations]:
 
 def _orientation(columns: Rotations) -> Floats:
     """(3, 3) columns: the best axes of a set that covers all, then of ever smaller turns."""
-    best = _best(_orientations(), columns)
+    best = _orientations()[_best(_orientations(), np.ascontiguousarray(columns[:, ::2]))]
     for turns in _turns():
         for _ in range(TRIES):
-            last, best = best, _best(turns @ best, columns)
-            if np.array_equal(best, last):
+            near = turns @ best
+            chosen = _best(near, columns)
+            best = near[chosen]
+            if chosen == 0:  # not to turn
                 break
     u, _, vt = np.linalg.svd(best.T.astype(np.float64))  # many turns leave it a little askew
     return np.asarray(u @ vt)
 
 
-def _best(candidates: Rotations, columns: Rotations) -> Rotations:
-    """The one of (R, 3, 3) candidates, rows their axes, whose box fits (3, N) points best."""
-    along = candidates @ columns
-    low, high = along.min(axis=2, keepdims=True), along.max(axis=2, keepdims=True)
-    distance = np.minimum(along - low, high - along).min(axis=1).mean(axis=1)
-    size = (high - low)[..., 0]
-    thickness = FLAT * size.max(axis=1, keepdims=True)
-    volume = np.prod(size + thickness, axis=1)
-    return np.asarray(candidates[np.argmin(distance + COMPACT * np.cbrt(volume))])
+def _best(candidates: Rotations, columns: Rotations) -> int:
+    """Which of (R, 3, 3) candidates, rows their axes, has the box that fits (3, N) points best."""
+    along = np.swapaxes(candidates, 0, 1).reshape(-1, 3) @ columns  # (3 R, N)
+    low = along.min(axis=1, keepdims=True)
+    size = along.max(axis=1, keepdims=True) - low
+    along -= low
+    np.minimum(along, size - along, out=along)  # to the nearer of two faces
+    distance = along.reshape(3, -1, columns.shape[1]).min(axis=0).sum(axis=1) / columns.shape[1]
+    sides = size.reshape(3, -1)
+    a, b, c = sides + FLAT * sides.max(axis=0)
+    return int(np.argmin(distance + COMPACT * np.cbrt(a * b * c)))
 
 
 def _named(axes: Floats) -> Floats:
@@ -144,7 +149,7 @@ def _symmetries() -> Floats:
 
 @cache
 def _orientations() -> Rotations:
-    """(R, 3, 3) about 60 orientations, evenly over all that a box can have.
+    """(R, 3, 3) about 100 orientations, evenly over all that a box can have.
 
     A spiral over the unit quaternions (Alexa, Super-Fibonacci Spirals, 2022), of which those
     remain that are closer to no turn than to any other symmetry.
@@ -163,7 +168,7 @@ def _orientations() -> Rotations:
 
 @cache
 def _turns() -> tuple[Rotations, ...]:
-    """Small turns about the axes and their diagonals, and none, for each of ``ANGLES``."""
+    """No turn, then small ones about the axes and their diagonals, for each of ``ANGLES``."""
     ways = np.array([item for item in product((-1.0, 0.0, 1.0), repeat=3) if any(item)])
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
     sets = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from sam_ros.geometry.surface import RIM, Bools, Depth, surface
 
 Points = npt.NDArray[np.float32]
 ALL = slice(None)
+BLOCK = 48  # rows written at a time, to stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,14 +22,31 @@ class Patch:
 
     Attributes:
         rows, columns: the part of the picture around it.
+        depth: (h, w) float32 metres of that part.
         kept: (h, w) bool, the pixels of that part whose depth is the object's.
-        points: (N, 3) float32 of those pixels, row by row [m].
+        camera: of the picture.
     """
 
     rows: slice
     columns: slice
+    depth: Depth
     kept: Bools
-    points: Points
+    camera: Camera
+
+    @cached_property
+    def points(self) -> Points:
+        """(N, 3) float32 of all kept pixels, row by row [m]."""
+        return self.some(self.kept.size)
+
+    def some(self, most: int) -> Points:
+        """(N, 3) float32 of kept pixels, evenly left out until there are no more than ``most``."""
+        found = np.flatnonzero(self.kept)
+        found = found[:: max(1, -(-len(found) // most))]
+        rays = self.camera.ray_planes[:, self.rows, self.columns].reshape(3, -1)
+        points = np.take(rays, found, axis=1)
+        points *= np.take(self.depth, found)
+        points += _origin(self.camera)[:, None]
+        return points.T
 
 
 def patch(depth: Depth, mask: Bools, box: npt.NDArray[np.float32], camera: Camera) -> Patch:
@@ -47,13 +66,9 @@ def patch(depth: Depth, mask: Bools, box: npt.NDArray[np.float32], camera: Camer
     left, top = np.maximum(np.ceil(box[:2]).astype(int) - RIM, 0)  # with some of what is around
     right, bottom = np.ceil(box[2:]).astype(int) + RIM
     rows, columns = slice(top, bottom), slice(left, right)
-    near = depth[rows, columns]
+    near = np.ascontiguousarray(depth[rows, columns])
     kept = surface(near, mask[rows, columns], camera.pitch)
-    found = np.flatnonzero(kept)
-    points = np.take(camera.ray_planes[:, rows, columns].reshape(3, -1), found, axis=1)
-    points *= near.ravel()[found]
-    points += _origin(camera)[:, None]
-    return Patch(rows, columns, kept, points.T)
+    return Patch(rows, columns, near, kept, camera)
 
 
 def fill_points(out: Points, depth: Depth, camera: Camera, rows: slice = ALL) -> None:
@@ -69,11 +84,13 @@ def fill_points(out: Points, depth: Depth, camera: Camera, rows: slice = ALL) ->
         ValueError: the depth is not of the camera's size.
     """
     _check(depth, camera)
-    for axis, start in enumerate(_origin(camera)):
-        plane = out[..., axis]
-        np.multiply(camera.ray_planes[axis, rows], depth[rows], out=plane)
-        if start:
-            plane += start
+    depth, rays, origin = depth[rows], camera.ray_planes[:, rows], _origin(camera)
+    for start in range(0, len(out), BLOCK):
+        block = slice(start, start + BLOCK)
+        for axis in range(3):
+            np.multiply(rays[axis, block], depth[block], out=out[block, :, axis])
+    if origin.any():
+        out += origin
 
 
 def moved(points: Points, transform: npt.NDArray[np.float64]) -> Points:

@@ -7,8 +7,6 @@ of its rim are taken as far as they continue that surface.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -98,25 +96,21 @@ def _main_layer(values: Depth, pitch: float) -> tuple[float, float]:
 
 def _grown(depth: Depth, core: Bools, known: Bools) -> Bools:
     """Takes back, ring by ring, pixels whose depth goes on from their neighbours'."""
-    own, taken = _framed(depth), _framed(core.astype(np.float32))
-    width = own.shape[1]
-    inner, own, taken = taken[1:-1, 1:-1], own.ravel(), taken.ravel()
-    values = np.where(taken, own, 0)
-    left = np.flatnonzero(_framed(known & ~core))
+    height, width = depth.shape
+    taken = np.zeros((height + 2, width + 2), np.float32)  # a frame of 0; where not taken, 0
+    np.copyto(taken[1:-1, 1:-1], depth, where=core)
+    values, stride = taken.ravel(), width + 2
+    open_ = known > core
+    left, own = np.flatnonzero(open_), depth[open_]
+    left += 2 * (left // width) + stride + 1  # the same pixels in the frame
+    ways = np.array([[-1], [1], [-stride], [stride]])
     for _ in range(RINGS):
-        around = [left + way for way in (-1, 1, -width, width)]
-        count = sum(taken[place] for place in around)
-        mean = sum(values[place] for place in around) / np.maximum(count, 1)
-        fits = (count > 0) & (np.abs(own[left] - mean) < STEP * own[left])
-        found, left = left[fits], left[~fits]
-        values[found], taken[found] = own[found], 1
-        if not len(found):
+        around = values[left + ways]
+        count = np.count_nonzero(around, axis=0)
+        mean = around.sum(axis=0) / np.maximum(count, 1)
+        fits = (count > 0) & (np.abs(own - mean) < STEP * own)
+        values[left[fits]] = own[fits]
+        if not fits.any():
             break
-    return inner > 0
-
-
-def _framed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """With a row or column of 0 on each side."""
-    framed = np.zeros((values.shape[0] + 2, values.shape[1] + 2), values.dtype)
-    framed[1:-1, 1:-1] = values
-    return framed
+        left, own = left[~fits], own[~fits]
+    return taken[1:-1, 1:-1] > 0

@@ -118,8 +118,10 @@ class SamNode(LifecycleNode):
         return self._attempt("recover", self._shut_down)
 
     def close(self, timeout: float) -> bool:
-        """Ends the worker, whatever state the node is in; false when that takes too long."""
+        """Ends the threads, whatever state the node is in; false when the worker takes too long."""
         self._gate.active = False
+        if self._transforms is not None:
+            self._transforms.destroy()
         return self._gate.worker.stop(timeout)
 
     def _configure(self) -> None:
@@ -143,7 +145,7 @@ class SamNode(LifecycleNode):
             Throttle(self),
             self._gate.worker.submit,
         )
-        loaded = self._gate.segmentation
+        loaded = self._gate.segmentation.model
         self.get_logger().info(
             f"{parameters.model} is loaded on {loaded.device}, {loaded.runtime}"
         )
@@ -260,8 +262,8 @@ class SamNode(LifecycleNode):
             "transforms": self._transforms.problem if self._transforms else "",
             "depth": self._depth.problem if self._depth else "",
             "model": self._model(),
-            "device": gate.segmentation.device if gate.segmentation else "",
-            "runtime": gate.segmentation.runtime if gate.segmentation else "",
+            "device": gate.segmentation.model.device if gate.segmentation else "",
+            "runtime": gate.segmentation.model.runtime if gate.segmentation else "",
             "objects": str(len(gate.segmentation.objects)) if gate.segmentation else "0",
             "frames_dropped": str(gate.worker.dropped),
             "jobs_waiting": str(gate.worker.waiting),

@@ -17,7 +17,7 @@ from sam_ros.geometry.camera import Camera
 from sam_ros.geometry.cloud import Patch, fill_points, moved, patch
 from sam_ros.nodes import clouds
 from sam_ros.nodes.messages import paint
-from sam_ros.nodes.objects import InstanceResult
+from sam_ros.nodes.instances import InstanceResult
 from sam_ros.nodes.outputs import LATEST, create_publisher
 from sam_ros.nodes.scene import Scene
 
@@ -105,7 +105,10 @@ class View:
         """The objects that have a place, with their boxes."""
         found = []
         for item in self._scene.results:
-            if item.chosen is not None and len(points := self._patch(item).points) >= FEWEST:
+            if item.chosen is None:
+                continue
+            points = self._patch(item).some(boxes.MOST)
+            if len(points) >= FEWEST:
                 box = boxes.fit(points)
                 found.append(
                     (item, box if self._transform is None else box.moved(self._transform))
