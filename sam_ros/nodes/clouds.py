@@ -16,7 +16,8 @@ from vision_msgs.msg import BoundingBox3D, Detection3D, ObjectHypothesisWithPose
 
 from sam_ros.geometry.boxes import OrientedBox
 from sam_ros.nodes.images import Picture
-from sam_ros.nodes.objects import UNNAMED, InstanceResult
+from sam_ros.nodes.instances import InstanceResult
+from sam_ros.nodes.labels import UNNAMED
 
 Records = npt.NDArray[np.uint32]
 

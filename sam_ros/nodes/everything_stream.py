@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sam_ros.nodes.frames import Frame
 from sam_ros.nodes.gate import Gate
-from sam_ros.nodes.objects import InstanceResult
+from sam_ros.nodes.instances import InstanceResult
 from sam_ros.nodes.parameters import Parameters
 from sam_ros.nodes.segmentation import Segmentation
 from sam_ros.nodes.status import Refused
@@ -68,7 +68,7 @@ class EverythingStream:
             _, steps = segmentation.everything(frame, self._parameters().everything_config())
         except Refused:  # a picture that cannot be read is told of elsewhere
             return
-        self._advance(Run(segmentation, frame, segmentation.found_on(frame), steps))
+        self._advance(Run(segmentation, frame, segmentation.stage.found_on(frame), steps))
 
     def _forget(self, owner: Segmentation | None) -> None:
         """Begins anew, with the numbers of another segmentation or with none."""
@@ -76,7 +76,7 @@ class EverythingStream:
             self._owner.objects.reserved = set()
         if owner is not None:
             objects = owner.objects
-            self._things = Things(objects.next_number, objects.class_of(""))
+            self._things = Things(objects.next_number, objects.classes.number(""))
         self._owner = owner
 
     def _advance(self, run: Run) -> None:
@@ -88,6 +88,6 @@ class EverythingStream:
         except StopIteration as end:
             results = self._things.update(end.value)
             run.segmentation.objects.reserved = self._things.numbers
-            run.segmentation.show(run.frame, (*run.prompted, *results))
+            run.segmentation.stage.show(run.frame, (*run.prompted, *results))
         else:
             self._job = self._gate.later(partial(self._advance, run))

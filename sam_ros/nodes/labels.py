@@ -1,12 +1,38 @@
-"""A file that says which number in ~/label_mask stands for which class."""
+"""Which number in ~/label_mask stands for which class: from a file, or in order of arrival."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
 LAST_CLASS_ID = 255
+UNNAMED = "object"  # the class of what has no label
+
+
+class Classes:
+    """The classes met so far; a number once given stays.
+
+    Args:
+        known: number to name of the classes known beforehand.
+
+    Attributes:
+        numbers: label to its value in ~/label_mask, 1..255.
+    """
+
+    def __init__(self, known: Mapping[int, str]) -> None:
+        self._names = {str(number): name for number, name in known.items()}
+        self.numbers = {name: number for number, name in known.items()}
+
+    def label(self, text: str) -> str:
+        """The label that is meant: a detector that sends a number means that of the file."""
+        return self._names.get(text, text)
+
+    def number(self, label: str) -> int:
+        """The number of a label, "" for what has none; those after the 255th share the last."""
+        free = min(max(self.numbers.values(), default=0) + 1, LAST_CLASS_ID)
+        return self.numbers.setdefault(label or UNNAMED, free)
 
 
 def read_labels(path: str) -> dict[int, str]:

@@ -23,7 +23,9 @@ from sam_ros.engine import rle
 from sam_ros.engine.hypothesis import Hypothesis
 from sam_ros.msg import Instance, InstanceArray, Mask, MaskHypothesis, PromptArray
 from sam_ros.nodes.images import to_image
-from sam_ros.nodes.objects import UNNAMED, InstanceResult, Objects
+from sam_ros.nodes.instances import InstanceResult
+from sam_ros.nodes.labels import UNNAMED
+from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.prompts import to_box, to_message
 
 Size = tuple[int, int]

@@ -18,7 +18,8 @@ from sam_ros.nodes import messages
 from sam_ros.nodes.diagnostics import Tally
 from sam_ros.nodes.frames import Frame
 from sam_ros.nodes.images import to_image
-from sam_ros.nodes.objects import InstanceResult, Objects
+from sam_ros.nodes.instances import InstanceResult
+from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.scene import Scene
 
 LATEST = QoSProfile(depth=1)  # of pictures, an older one is of no use
@@ -80,8 +81,8 @@ class Outputs:
         self._publish_prompts(Header(), objects)
 
     def _publish_classes(self, header: Header, objects: Objects) -> None:
-        if objects.classes != self._classes:
-            self._classes = dict(objects.classes)
+        if objects.classes.numbers != self._classes:
+            self._classes = dict(objects.classes.numbers)
             names: dict[int, str] = {}
             for name, number in self._classes.items():
                 names.setdefault(number, name)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Prompt
 from sam_ros.nodes.frames import Frame, Frames, nanoseconds, seconds
-from sam_ros.nodes.objects import Objects, PromptedObject
+from sam_ros.nodes.instances import PromptedObject
+from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.prompts import to_prompt
 from sam_ros.nodes.status import Refused, invalid
 from sam_ros.nodes.texts import Query

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sam_ros.nodes.frames import Frame
-from sam_ros.nodes.objects import InstanceResult
+from sam_ros.nodes.instances import InstanceResult
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,7 +98,7 @@ class Services:
         self, request: SelectHypothesis.Request, response: SelectHypothesis.Response
     ) -> SelectHypothesis.Response:
         def work(segmentation: Segmentation, _: Sequence[Request]) -> int:
-            return segmentation.select(request.object_id, request.index)
+            return segmentation.stage.select(request.object_id, request.index)
 
         try:
             response.selected = self._gate.ask(work)

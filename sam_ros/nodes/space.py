@@ -16,8 +16,8 @@ from sam_ros.geometry import boxes
 from sam_ros.geometry.camera import Camera
 from sam_ros.geometry.cloud import Patch, fill_points, moved, patch
 from sam_ros.nodes import clouds
-from sam_ros.nodes.messages import paint
 from sam_ros.nodes.instances import InstanceResult
+from sam_ros.nodes.messages import paint
 from sam_ros.nodes.outputs import LATEST, create_publisher
 from sam_ros.nodes.scene import Scene
 

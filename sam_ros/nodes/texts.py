@@ -14,7 +14,8 @@ from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Prompt
 from sam_ros.nodes.frames import Frame
-from sam_ros.nodes.objects import NOTHING, Objects, PromptedObject
+from sam_ros.nodes.instances import NOTHING, PromptedObject
+from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.status import invalid
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.matching import match
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Instance
-from sam_ros.nodes.objects import NOTHING, InstanceResult
+from sam_ros.nodes.instances import NOTHING, InstanceResult
 
 OVERLAP = 0.3  # IoU from which a mask is that of the frame before
 PATIENCE = 5  # frames that a lost thing is remembered, and told to be lost

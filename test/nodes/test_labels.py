@@ -60,4 +60,4 @@ def test_a_file_that_is_not_there() -> None:
 
 def test_classes_begin_with_the_file() -> None:
     objects = Objects(3, {2: "cup", 9: "bowl"})
-    assert objects.classes == {"cup": 2, "bowl": 9}
+    assert objects.classes.numbers == {"cup": 2, "bowl": 9}

@@ -15,7 +15,8 @@ from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Instance, Mask, Prompt
 from sam_ros.nodes import messages
-from sam_ros.nodes.objects import NOTHING, InstanceResult, Objects, PromptedObject
+from sam_ros.nodes.instances import NOTHING, InstanceResult, PromptedObject
+from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.texts import Query
 
 SIZE = (40, 60)

@@ -11,7 +11,8 @@ pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Instance, Prompt
-from sam_ros.nodes.objects import NOTHING, Objects, most_alike
+from sam_ros.nodes.instances import NOTHING, InstanceResult, most_alike
+from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.status import Refused
 
 SIZE = (6, 8)
@@ -26,6 +27,10 @@ def add(objects: Objects, prompt: Prompt) -> str:
     proposed = objects.propose(prompt, 1.0, POINT, SIZE)
     objects.remember([proposed])
     return proposed.object_id
+
+
+def observe(objects: Objects, name: str, hypotheses: Hypotheses) -> InstanceResult:
+    return objects.observe(objects.get(name), hypotheses)
 
 
 def found(*columns: int) -> Hypotheses:
@@ -69,20 +74,20 @@ def test_sticky_objects_do_not_make_room() -> None:
 def test_state_is_new_then_tracked_then_lost() -> None:
     objects = Objects(3)
     name = add(objects, msg("a"))
-    assert objects.observe(name, found(1)).state == Instance.NEW
-    assert objects.observe(name, found(1)).state == Instance.TRACKED
-    lost = objects.observe(name, NOTHING)
+    assert observe(objects, name, found(1)).state == Instance.NEW
+    assert observe(objects, name, found(1)).state == Instance.TRACKED
+    lost = observe(objects, name, NOTHING)
     assert lost.state == Instance.LOST and lost.chosen is None
     add(objects, msg("a"))
-    assert objects.observe(name, found(1)).state == Instance.NEW
+    assert observe(objects, name, found(1)).state == Instance.NEW
 
 
 def test_a_choice_is_found_again_by_its_shape() -> None:
     objects = Objects(3)
     name = add(objects, msg("a"))
-    objects.observe(name, found(4, 6, 2))
+    observe(objects, name, found(4, 6, 2))
     assert objects.select(name, 2) == 2
-    result = objects.observe(name, found(2, 4, 6))
+    result = observe(objects, name, found(2, 4, 6))
     assert result.selected == 0 and result.chosen is not None
     assert result.chosen.mask[:, :2].all() and not result.chosen.mask[:, 2:].any()
 
@@ -90,21 +95,21 @@ def test_a_choice_is_found_again_by_its_shape() -> None:
 def test_without_a_choice_the_best_is_selected() -> None:
     objects = Objects(3)
     name = add(objects, msg("a"))
-    objects.observe(name, found(4, 2))
-    assert objects.observe(name, found(2, 4)).selected == 0
+    observe(objects, name, found(4, 2))
+    assert observe(objects, name, found(2, 4)).selected == 0
 
 
 def test_next_goes_round() -> None:
     objects = Objects(3)
     name = add(objects, msg("a"))
-    objects.observe(name, found(1, 2, 3))
+    observe(objects, name, found(1, 2, 3))
     assert [objects.select(name, -1) for _ in range(4)] == [1, 2, 0, 1]
 
 
 @pytest.mark.parametrize("index", [-2, 3])
 def test_an_index_out_of_range_is_refused(index: int) -> None:
     objects = Objects(3)
-    objects.observe(add(objects, msg("a")), found(1, 2, 3))
+    observe(objects, add(objects, msg("a")), found(1, 2, 3))
     with pytest.raises(Refused, match=f"index: {index}; expected -1..2"):
         objects.select("a", index)
 
@@ -118,7 +123,7 @@ def test_selecting_before_the_first_result_is_refused() -> None:
 def test_refining_adds_points_and_feeds_the_chosen_logits_back() -> None:
     objects = Objects(3)
     hypotheses = found(4, 2)
-    objects.observe(add(objects, msg("a", label="mug")), hypotheses)
+    observe(objects, add(objects, msg("a", label="mug")), hypotheses)
     objects.select("a", 1)
     more = EnginePrompt(points=np.array([[5, 5]], np.float32), labels=np.array([0], np.int32))
     refined = objects.propose(msg("a", operation=Prompt.REFINE), 1.0, more, SIZE)
@@ -142,9 +147,10 @@ def test_classes_keep_their_numbers_and_share_the_last_one() -> None:
     objects = Objects(1000)
     for index in range(300):
         add(objects, msg(f"o{index}", label=f"class{index}"))
-    assert objects.classes["class0"] == 1 and objects.classes["class254"] == 255
-    assert objects.classes["class299"] == 255
-    assert set(objects.classes.values()) == set(range(1, 256))
+    numbers = objects.classes.numbers
+    assert numbers["class0"] == 1 and numbers["class254"] == 255
+    assert numbers["class299"] == 255
+    assert set(numbers.values()) == set(range(1, 256))
 
 
 def test_most_alike_of_nothing_alike_is_the_first() -> None:

@@ -21,7 +21,8 @@ from node_client import GREEN, RED, mask_of, scene
 from sam_ros.engine.boxes import tight_box
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.msg import Prompt, Status
-from sam_ros.nodes.objects import NOTHING, Objects
+from sam_ros.nodes.instances import NOTHING
+from sam_ros.nodes.objects import Objects
 from sam_ros.nodes.parameters import Parameters
 from sam_ros.nodes.status import Refused
 from sam_ros.nodes.text import StickySearch
@@ -123,8 +124,7 @@ def test_found_objects_keep_their_names_while_they_are_seen() -> None:
         sightings = finds.name(query, found(*areas), FRAME, set(), again=True)
         objects.remember([item for item, _ in sightings if item.object_id not in objects])
         for item, masks in sightings:
-            objects.update(item)
-            objects.observe(item.object_id, masks)
+            objects.observe(item, masks)
             if masks is NOTHING:
                 objects.remove([item.object_id])
         return [(item.object_id, masks is NOTHING) for item, masks in sightings]
