@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,15 +37,17 @@ class Patch:
     @cached_property
     def points(self) -> Points:
         """(N, 3) float32 of all kept pixels, row by row [m]."""
-        return self.some(self.kept.size)
+        return self._sampled(1)
 
     def some(self, most: int) -> Points:
-        """(N, 3) float32 of kept pixels, evenly left out until there are no more than ``most``."""
-        found = np.flatnonzero(self.kept)
-        found = found[:: max(1, -(-len(found) // most))]
-        rays = self.camera.ray_planes[:, self.rows, self.columns].reshape(3, -1)
-        points = np.take(rays, found, axis=1)
-        points *= np.take(self.depth, found)
+        """(N, 3) float32 of kept pixels on a grid wide enough for about ``most`` of them [m]."""
+        return self._sampled(math.ceil(math.sqrt(np.count_nonzero(self.kept) / most)) or 1)
+
+    def _sampled(self, step: int) -> Points:
+        found = np.flatnonzero(self.kept[::step, ::step])
+        rays = self.camera.ray_planes[:, self.rows, self.columns][:, ::step, ::step]
+        points = np.take(rays.reshape(3, -1), found, axis=1)
+        points *= np.take(self.depth[::step, ::step], found)
         points += _origin(self.camera)[:, None]
         return points.T
 
