@@ -9,6 +9,9 @@ if TYPE_CHECKING:  # embeddings are torch's; keeping them needs no torch
     from sam_ros.engine.embedding import Embedding
 
 
+MOST_BYTES = 256 << 20
+
+
 class EmbeddingCache:
     """Embeddings by the stamp of their frame, the last ``capacity`` that were put in.
 
@@ -19,15 +22,16 @@ class EmbeddingCache:
 
     Args:
         capacity: number of embeddings, 1 or more; on the model's device, 1 to 4 MB each.
+        most_bytes: that they take together at most; the newest is kept whatever it takes.
 
     Raises:
         ValueError: the capacity is less than 1.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, most_bytes: int = MOST_BYTES) -> None:
         if capacity < 1:
             raise ValueError(f"capacity: {capacity}; expected 1 or more")
-        self.capacity = capacity
+        self.capacity, self.most_bytes = capacity, most_bytes
         self._embeddings: OrderedDict[int, Embedding] = OrderedDict()
 
     def put(self, stamp: int, embedding: Embedding) -> None:
@@ -39,7 +43,7 @@ class EmbeddingCache:
         """
         self._embeddings.pop(stamp, None)
         self._embeddings[stamp] = embedding
-        while len(self._embeddings) > self.capacity:
+        while len(self) > self.capacity or (len(self) > 1 and self.nbytes > self.most_bytes):
             self._embeddings.popitem(last=False)
 
     def get(self, stamp: int) -> Embedding | None:
@@ -55,6 +59,11 @@ class EmbeddingCache:
     def stamps(self) -> tuple[int, ...]:
         """The stamps held, oldest first, in nanoseconds."""
         return tuple(self._embeddings)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the embeddings take on the device."""
+        return sum(item.nbytes for item in self._embeddings.values())
 
     def clear(self) -> None:
         """Let go of every embedding."""

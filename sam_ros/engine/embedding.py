@@ -25,3 +25,8 @@ class Embedding:
     def size(self) -> tuple[int, int]:
         """(H, W) of the frame in pixels."""
         return self.transform.size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on the device."""
+        return self.features.nbytes

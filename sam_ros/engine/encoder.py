@@ -7,12 +7,15 @@ differ in speed, not in numbers, unless a reduced precision is asked for.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from sam_ros.engine.cuda_graphs import CudaRecorder, Recorded
 from sam_ros.model import Sam
 from sam_ros.model.tiny_vit import TinyViT
 
@@ -42,11 +45,12 @@ class Encoder(Protocol):
 
 
 class TorchEncoder:
-    """The encoder as it is, in the precision of its weights.
+    """The encoder as it is, in the precision of its weights; on a GPU as a CUDA graph.
 
     Args:
         sam: whose encoder is used, and frozen if it can be (:meth:`TinyViT.freeze`).
-        compiled: through torch.compile; the first picture then takes a minute.
+        compiled: through torch.compile; the first picture then takes a minute. What is compiled is
+            kept in :func:`cache_folder`, so that the next start is faster.
     """
 
     runtime = "torch"
@@ -58,11 +62,19 @@ class TorchEncoder:
         self.dtype = weights.dtype
         self._encode: Callable[[Tensor], Tensor] = sam.image_encoder
         if compiled:
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
             self._encode = torch.compile(sam.image_encoder, dynamic=False)
+        if sam.device.type == "cuda":
+            self._encode = _recorded(self._encode)
 
     def __call__(self, x: Tensor) -> Tensor:
         """As :class:`Encoder`."""
         return self._encode(x.to(self.dtype))
+
+
+def _recorded(encode: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    graphs = Recorded(lambda x: (encode(x),), CudaRecorder())
+    return lambda x: graphs(x)[0]
 
 
 def freeze(sam: Sam) -> None:
@@ -105,3 +117,9 @@ def make_encoder(sam: Sam, dtype: str = "auto", compiled: bool = False) -> Encod
 def has_openvino() -> bool:
     """Whether the extra ``sam_ros[openvino]`` is installed."""
     return importlib.util.find_spec("openvino") is not None
+
+
+def cache_folder() -> Path:
+    """Where compiled models are kept: ``$XDG_CACHE_HOME/sam_ros``."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "sam_ros"

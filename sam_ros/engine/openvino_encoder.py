@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import openvino as ov
 import torch
 from openvino import properties
 from torch import Tensor
 
+from sam_ros.engine.encoder import cache_folder
 from sam_ros.model import Sam
 
 _TYPES = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16, torch.float16: ov.Type.f16}
@@ -18,7 +16,8 @@ _TYPES = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16, torch.float1
 class OpenVinoEncoder:
     """An encoder converted from the loaded weights; single images as in the node.
 
-    What is compiled is kept in :func:`cache_folder`, so that the next start is faster.
+    What is compiled is kept in
+    :func:`sam_ros.engine.encoder.cache_folder`, so that the next start is faster.
 
     Args:
         sam: whose image encoder is converted, in float32 on the CPU.
@@ -30,7 +29,7 @@ class OpenVinoEncoder:
     def __init__(self, sam: Sam, dtype: torch.dtype = torch.float32) -> None:
         self.sam, self.dtype = sam, dtype
         self._core = ov.Core()
-        self._core.set_property({properties.cache_dir: str(cache_folder())})
+        self._core.set_property({properties.cache_dir: str(cache_folder() / "openvino")})
         self._requests: dict[torch.Size, ov.InferRequest] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -54,9 +53,3 @@ class OpenVinoEncoder:
             properties.inference_num_threads: torch.get_num_threads(),
         }
         return self._core.compile_model(converted, "CPU", settings).create_infer_request()
-
-
-def cache_folder() -> Path:
-    """Where compiled models are kept: ``$XDG_CACHE_HOME/sam_ros/openvino``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "sam_ros" / "openvino"

@@ -13,6 +13,7 @@ from torch import Tensor
 from sam_ros.engine.batching import batches, encode_prompts
 from sam_ros.engine.boxes import tight_box
 from sam_ros.engine.config import EngineConfig
+from sam_ros.engine.decoder import make_decoder
 from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.encoder import Encoder, TorchEncoder
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
@@ -20,6 +21,7 @@ from sam_ros.engine.islands import clean
 from sam_ros.engine.prompt import FOREGROUND, Prompt
 from sam_ros.engine.ranking import is_single_click, pixels_at, rank
 from sam_ros.engine.transform import Size, Transform
+from sam_ros.engine.upload import Upload
 from sam_ros.engine.upsampling import Patch, Upsampler
 from sam_ros.model import Sam
 
@@ -41,8 +43,8 @@ class Segmenter:
         self.sam = sam
         self.config = config or EngineConfig()
         self.encoder = encoder or TorchEncoder(sam)
-        with torch.inference_mode():
-            self._image_pe = self._for_decoder(sam.prompt_encoder.get_dense_pe())
+        self._decoder = make_decoder(sam)
+        self._upload = Upload(sam.device)
 
     @property
     def runtime(self) -> str:
@@ -62,7 +64,7 @@ class Segmenter:
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
             raise ValueError(f"rgb: {rgb.dtype} of shape {rgb.shape}; expected uint8 of (H, W, 3)")
         transform = Transform((rgb.shape[0], rgb.shape[1]), self.sam.image_size)
-        pixels = transform.scale_image(rgb).to(self.sam.device)
+        pixels = transform.scale_image(self._upload(rgb))
         features = self.encoder(self.sam.preprocess(pixels.float()))
         # The decoder reads cells, so their channels shall be the last in memory, once for all.
         return Embedding(features.contiguous(memory_format=torch.channels_last), transform)
@@ -101,21 +103,8 @@ class Segmenter:
         """Low-resolution logits (B, M, h, w) on the device and predicted IoU (B, M), 0..1."""
         encoder = self.sam.prompt_encoder
         sparse, dense = encode_prompts(encoder, embedding.transform, prompts)
-        logits, predicted_iou = self.sam.mask_decoder(
-            image_embeddings=self._for_decoder(embedding.features),
-            image_pe=self._image_pe,
-            sparse_prompt_embeddings=self._for_decoder(sparse),
-            dense_prompt_embeddings=self._for_decoder(dense),
-            multimask_output=multimask,
-        )
+        logits, predicted_iou = self._decoder(embedding.features, sparse, dense, multimask)
         return logits, predicted_iou.float().clamp(0, 1).cpu().numpy()
-
-    def _for_decoder(self, x: Tensor) -> Tensor:
-        """In the precision of the decoder; a repeated view stays one."""
-        dtype = self.sam.mask_decoder.iou_token.weight.dtype
-        if x.dtype == dtype:
-            return x
-        return x[:1].to(dtype).expand_as(x) if x.stride(0) == 0 else x.to(dtype)
 
     def _find(
         self,

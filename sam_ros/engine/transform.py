@@ -58,9 +58,9 @@ class Transform:
         """Map (..., 2) x, y from the encoder's input to the original image."""
         return (points / self._scale()).astype(np.float32)
 
-    def scale_image(self, rgb: npt.NDArray[np.uint8]) -> Tensor:
-        """Scale (H, W, 3) uint8 to (1, 3, h, w) uint8 of the input size."""
-        return self._resize(torch.from_numpy(_writable(rgb)).permute(2, 0, 1)[None])
+    def scale_image(self, rgb: Tensor) -> Tensor:
+        """Scale (H, W, 3) uint8 to (1, 3, h, w) of the input size: grey levels, on its device."""
+        return self._resize(rgb.permute(2, 0, 1)[None])
 
     def mask_logits(self, mask: npt.NDArray[np.bool_], low_size: Size) -> Tensor:
         """Turn a mask of the original image into the mask prompt the prompt encoder reads.
@@ -73,7 +73,7 @@ class Transform:
             (1, 1, h, w) float32: the covered share of each cell as -MASK_LOGIT..MASK_LOGIT, the
             padding at -MASK_LOGIT.
         """
-        white = _writable(mask.astype(np.uint8) * np.uint8(255))
+        white = mask.astype(np.uint8) * np.uint8(255)
         scaled = self._resize(torch.from_numpy(white)[None, None])
         height, width = self.input_size
         padding = (0, self.image_size - width, 0, self.image_size - height)
@@ -82,15 +82,18 @@ class Transform:
 
     def _resize(self, x: Tensor) -> Tensor:
         """Antialiased as Pillow does it, which the reference uses: at most one grey level off."""
+        if x.is_cuda:  # where torch has no antialiasing of bytes
+            return self.resize_floats(x)
         x = F.interpolate(x, self.input_size, mode="bilinear", align_corners=False, antialias=True)
         return x.contiguous()
+
+    def resize_floats(self, x: Tensor) -> Tensor:
+        """As bytes are scaled, by way of floats: grey levels as float32."""
+        size = self.input_size
+        x = F.interpolate(x.float(), size, mode="bilinear", align_corners=False, antialias=True)
+        return x.round_().clamp_(0, 255)
 
     def _scale(self) -> npt.NDArray[np.float64]:
         """Input pixels per original pixel along x and y; the rounding makes them differ."""
         (new_h, new_w), (old_h, old_w) = self.input_size, self.size
         return np.array((new_w / old_w, new_h / old_h))
-
-
-def _writable(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """What torch can share: a copy of views of message buffers and of reversed channels only."""
-    return np.require(array, requirements=("C", "W"))

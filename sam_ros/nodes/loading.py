@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-import numpy as np
+from rclpy.logging import get_logger
 
-from sam_ros.engine.prompt import Prompt
 from sam_ros.models import cache
 from sam_ros.msg import Status
 from sam_ros.nodes.parameters import Parameters
@@ -98,9 +98,9 @@ def _unavailable(message: str) -> Refused:
 
 
 def _warm_up(segmenter: Segmenter) -> None:
-    height, width = WARM_UP_SIZE
-    embedding = segmenter.set_image(np.zeros((height, width, 3), np.uint8))
-    centre = np.array([[width / 2, height / 2]], np.float32)
-    box = np.array([width / 4, height / 4, width / 2, height / 2], np.float32)
-    click = Prompt(points=centre, labels=np.ones(1, np.int32))
-    segmenter.segment(embedding, [click, Prompt(box=box)])
+    """Runs everything once, and says how far it is: recording and compiling take long."""
+    from sam_ros.engine.warm_up import warm_up
+
+    began = time.monotonic()
+    for done in warm_up(segmenter, WARM_UP_SIZE):
+        get_logger("sam").info(f"warming up, {time.monotonic() - began:.1f} s: {done}")

@@ -28,6 +28,17 @@ def test_exact_stamps_and_the_oldest_goes() -> None:
     assert stamps[2] in cache and stamps[0] not in cache
 
 
+def test_bounded_in_bytes() -> None:
+    """Large embeddings are fewer; the newest stays even if it alone is too large."""
+    cache = EmbeddingCache(capacity=10, most_bytes=10)
+    for stamp in range(5):
+        cache.put(stamp, embedding())  # of four bytes
+    assert cache.stamps == (3, 4) and cache.nbytes == 8
+    large = Embedding(torch.zeros(100), Transform((4, 4), 8))
+    cache.put(5, large)
+    assert cache.latest is large and len(cache) == 1
+
+
 def test_time_may_run_backwards() -> None:
     """After a bag starts over, its new frames are the newest although their stamps are not."""
     cache = EmbeddingCache(capacity=2)

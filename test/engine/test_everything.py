@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 from reference_everything import AsReference, generate, same
 
 from sam_ros.engine.everything import (
