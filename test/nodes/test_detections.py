@@ -136,32 +136,40 @@ def test_a_wrong_box_spoils_no_other(labelled: Any) -> None:
 
 
 def test_at_the_rate_of_the_camera(labelled: Any) -> None:
-    """Every picture's boxes are answered on their picture, both boxes in one scene."""
-    labelled.spin(1.2)  # the counts in /diagnostics are a second old
-    before = int(labelled.fact("prompts_answered")), int(labelled.fact("scenes_published"))
-    labelled.forget()
-    start, sent = 9_000_000_000_000, 30
-    for index in range(sent):
-        header = stamped(start + index * PERIOD)
+    """30 pictures a second, each answered on itself, both boxes in one scene.
+
+    On a machine that cannot keep up the camera waits: what would be lost by a full queue is not
+    what is asked here. A picture that got lost on its way, best effort, is sent again.
+    """
+    headers = [stamped(9_000_000_000_000 + index * PERIOD) for index in range(30)]
+    received = labelled.received["instances"]
+    received.clear()
+
+    def see(header: Header) -> None:
         labelled.send("image", to_image(scene(), "rgb8", header))
         labelled.send("sam/box", seen(header))
+
+    def open_of(some: list[Header]) -> list[Header]:
+        answered = [item.header for item in received]
+        return [header for header in some if header not in answered]
+
+    def catch_up(some: list[Header], left: int) -> None:
+        for _ in range(10):
+            if labelled.wait(lambda: len(open_of(some)) <= left, 3, fail=False):
+                return
+            see(open_of(some)[0])
+        raise AssertionError(f"without an answer: {open_of(some)}")
+
+    for index, header in enumerate(headers, 1):
+        see(header)
         labelled.spin(PERIOD / 1e9)
-    labelled.spin(2.2)
-    answered = [item.header for item in labelled.received["instances"]]
-    assert len(answered) >= sent / 2  # pictures are best effort, and this machine may be busy
-    assert answered == sorted(answered, key=lambda item: (item.stamp.sec, item.stamp.nanosec))
-    assert all(names(item) == ["track-4", "track-9"] for item in labelled.received["instances"])
-    numbers = {
-        item.object_id: item.instance_id
-        for result in labelled.received["instances"]
-        for item in result.instances
-    }
-    for result in labelled.received["instances"]:
-        assert {item.object_id: item.instance_id for item in result.instances} == numbers
-        assert all(item.state != Instance.LOST for item in result.instances)
-    after = int(labelled.fact("prompts_answered")), int(labelled.fact("scenes_published"))
-    scenes = after[1] - before[1]
-    assert scenes >= len(answered) and after[0] - before[0] == 2 * scenes
+        catch_up(headers[:index], left=2)
+    catch_up(headers, left=0)
+    assert {item.header.stamp.nanosec for item in received} == {h.stamp.nanosec for h in headers}
+    assert all(names(item) == ["track-4", "track-9"] for item in received)
+    told = {(item.object_id, item.instance_id) for msg in received for item in msg.instances}
+    assert len(told) == 2  # each track keeps its number
+    assert all(item.state != Instance.LOST for msg in received for item in msg.instances)
 
 
 def test_a_wrong_labels_file_fails_on_configure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
+from geometry_msgs.msg import TransformStamped
 from node_client import NodeClient, boxed
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection3DArray
+from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from sam_ros.msg import InstanceArray, PromptArray
 from sam_ros.nodes.images import to_image
@@ -25,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "geometry"))
 from tabletop import Ball, camera, render
 
 NEAR = 5e-3  # m
+UP = np.array((0.0, 0.0, 5.0))  # from the map to the camera
 OUTPUTS = {
     "points": PointCloud2,
     "target_points": PointCloud2,
@@ -33,8 +36,12 @@ OUTPUTS = {
     "instances": InstanceArray,
     "mask": Image,
     "instance_mask": Image,
+    "label_mask": Image,
+    "confidence": Image,
+    "overlay": Image,
+    "detections": Detection2DArray,
 }
-SPATIAL = [name for name in OUTPUTS if name not in ("instances", "mask", "instance_mask")]
+SPATIAL = list(OUTPUTS)[:4]
 NAMES = ("carton", "tall box", "ball")
 
 
@@ -44,7 +51,10 @@ class Robot:
     def __init__(self, client: NodeClient) -> None:
         self.client, self.table = client, render(camera())
         node = client.node
-        self._info = node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self._info = {
+            topic: node.create_publisher(CameraInfo, topic, qos_profile_sensor_data)
+            for topic in ("camera_info", "depth/camera_info")
+        }
         self._depth = node.create_publisher(Image, "depth", qos_profile_sensor_data)
         self.got: dict[str, list[Any]] = {name: [] for name in OUTPUTS}
         for name, kind in OUTPUTS.items():
@@ -54,7 +64,7 @@ class Robot:
         client.wait(lambda: bool(self._depth.get_subscription_count()))
         client.spin(0.3)
 
-    def calibrate(self, **fields: Any) -> None:
+    def calibrate(self, topic: str = "camera_info", **fields: Any) -> None:
         """Publishes the true calibration, or one with other fields."""
         some = self.table.camera
         values = {
@@ -66,7 +76,7 @@ class Robot:
             "r": some.R.ravel().tolist(),
             "p": some.P.ravel().tolist(),
         }
-        self._info.publish(CameraInfo(**{**values, **fields}))
+        self._info[topic].publish(CameraInfo(**{**values, **fields}))
         self.client.spin(0.1)
 
     def show(self) -> Header:
@@ -105,9 +115,11 @@ class Robot:
 
 @pytest.fixture(scope="module")
 def running(start_node: Any, client: NodeClient) -> Robot:
-    start_node()
+    node = start_node()
     client.wait_for_node()
-    return Robot(client)
+    robot = Robot(client)
+    robot.node = node
+    return robot
 
 
 @pytest.fixture
@@ -154,6 +166,25 @@ def colours(cloud: PointCloud2) -> np.ndarray:
     """(H, W, 3) red, green, blue."""
     packed = np.ascontiguousarray(fields_of(cloud)["rgb"]).view(np.uint32)
     return np.stack([(packed >> shift) & 255 for shift in (16, 8, 0)], axis=-1)
+
+
+def test_without_a_calibration_it_is_told_and_masks_go_on(running: Robot) -> None:
+    """The first test of the file: no camera_info has been published yet.
+
+    The warning is not repeated more than once a second.
+    """
+    header = running.show()
+    running.prompt(header)
+    running.client.wait(lambda: bool(running.got["mask"]))
+    text = "camera_info: none has arrived on /camera_info yet"
+    running.client.wait(lambda: running.measure(header) or running.warned(text), 20)
+    assert not any(running.got[name] for name in SPATIAL)
+    before, began = running.node.output.count(text), time.monotonic()
+    for _ in range(20):
+        running.prompt(running.show())
+        running.measure(header)
+    running.client.spin(0.5)
+    assert running.node.output.count(text) - before <= time.monotonic() - began + 1
 
 
 def test_all_outputs_have_the_stamp_and_frame_of_the_picture(placed: Robot) -> None:
@@ -270,6 +301,28 @@ def test_missing_depth_is_told_and_masks_go_on(robot: Robot, shift: int | None, 
     assert robot.last("mask").header == header
 
 
+def test_depth_of_a_lower_rate_serves_its_own_pictures(robot: Robot) -> None:
+    """One depth image for three pictures: all have masks, one has points."""
+    headers = [robot.show() for _ in range(3)]
+    stamps = {name: set() for name in ("instances", "points")}
+
+    def answered() -> bool:
+        for depth_header in (headers[1], shifted(headers[2], 40_000_000)):
+            robot.measure(depth_header)
+            robot.client.spin(0.2)  # the node keeps the newest of those that it did not look at
+        for header in headers:
+            robot.prompt(header)
+        robot.client.spin(0.5)
+        for name, found in stamps.items():
+            found |= {item.header.stamp.sec for item in robot.got[name]}
+        return len(stamps["instances"]) == 3 and bool(stamps["points"])
+
+    robot.client.wait(answered, 20)
+    assert stamps["instances"] == {header.stamp.sec for header in headers}
+    assert stamps["points"] == {headers[1].stamp.sec}
+    robot.client.wait(lambda: robot.warned("depth: none within sync_slop"), 5)
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -326,6 +379,43 @@ def test_another_frame_that_nobody_knows_is_told_and_masks_go_on(robot: Robot) -
         assert not any(robot.got[name] for name in SPATIAL)
 
 
+@pytest.mark.skipif(
+    find_spec("tf2_ros") is None,
+    reason="needs tf2_ros, which comes with a ROS 2 installation (ros-$ROS_DISTRO-tf2-ros-py)",
+)
+def test_another_frame_is_where_the_camera_was_at_the_time_of_the_picture(robot: Robot) -> None:
+    """The camera rises by 1 m in a second; a picture older than TF has no place, but masks."""
+    from tf2_msgs.msg import TFMessage
+
+    publisher = robot.client.node.create_publisher(TFMessage, "/tf", 100)
+    robot.client.wait(lambda: publisher.get_subscription_count() > 0)
+    with robot.client.parameter("target_frame", "map"):
+        header = robot.show()
+        for step in range(-10, 11):
+            moved = TransformStamped(header=shifted(header, step * 100_000_000 + 50_000_000))
+            moved.child_frame_id, moved.header.frame_id = header.frame_id, "map"
+            moved.transform.translation.z = UP[2] + step / 10 + 0.05
+            moved.transform.rotation.w = 1.0
+            publisher.publish(TFMessage(transforms=[moved]))
+        robot.prompt(header)
+        robot.client.wait(lambda: robot.measure(header) or robot.complete(SPATIAL))
+        cloud = robot.last("points")
+        assert (cloud.header.stamp, cloud.header.frame_id) == (header.stamp, "map")
+        np.testing.assert_allclose(places(cloud), robot.table.points + UP, atol=1e-4)
+        found = {item.id: item for item in robot.last("detections_3d").detections}
+        center = vector(found["carton"].bbox.center.position) - UP
+        assert np.linalg.norm(center - robot.table.things[0].center) < NEAR
+        old = shifted(header, -60_000_000_000)
+        robot.client.show(robot.table.rgb, old)
+        for messages in robot.got.values():
+            messages.clear()
+        robot.prompt(old)
+        text = "no transform from 'camera_optical' to 'map'"
+        robot.client.wait(lambda: robot.measure(old) or robot.warned(text), 20)
+        assert robot.last("mask").header == old
+        assert not any(robot.got[name] for name in SPATIAL)
+
+
 def test_clouds_can_be_read_by_sensor_msgs_py(placed: Robot) -> None:
     """ROS's own reader finds the fields."""
     reader = pytest.importorskip(
@@ -333,6 +423,21 @@ def test_clouds_can_be_read_by_sensor_msgs_py(placed: Robot) -> None:
     )
     points = reader.read_points(placed.last("target_points"), ["x", "y", "z", "instance_id"])
     np.testing.assert_array_equal(points["z"], places(placed.last("target_points"))[0, :, 2])
+
+
+def test_the_calibration_of_the_depth_serves_where_the_picture_s_is_unusable(robot: Robot) -> None:
+    """The last test of the file: the node keeps what it has heard."""
+    robot.calibrate(k=[0.0] * 9)
+    header = robot.show()
+    robot.prompt(header)
+
+    def complete() -> bool:
+        robot.calibrate("depth/camera_info")
+        robot.measure(header)
+        return robot.client.wait(robot.complete, 1, fail=False)
+
+    robot.client.wait(complete, 20)
+    np.testing.assert_allclose(places(robot.last("points")), robot.table.points, atol=1e-5)
 
 
 def vector(msg: Any) -> np.ndarray:
