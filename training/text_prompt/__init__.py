@@ -1,0 +1,1 @@
+"""Text as a prompt token of `sam_tiny`: scenes, training, evaluation."""
