@@ -95,6 +95,11 @@ class SamClient:
         for future in list(self._pending):
             self._fail(future, "the client was closed")
 
+    @property
+    def ready(self) -> bool:
+        """Whether the node is there, which methods that end in ``_async`` do not wait for."""
+        return all(client.service_is_ready() for client in self._clients.values())
+
     def segment(self, prompts: Sequence[Prompt], image: Picture | None = None) -> Scene:
         """Answers prompts on one picture; the node remembers nothing of it.
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import cv2
 
-from sam_ros.engine.hypothesis import Hypothesis
+from sam_ros.client import Instance
+from sam_ros.engine.hypothesis import Hypotheses
 from sam_ros.engine.overlay import OverlayItem, Picture, draw_instances
 from sam_ros.engine.panel import panel, sheet
 from sam_ros.nodes.demo_client import Answer, DemoClient, DemoError
@@ -110,21 +111,22 @@ def _ask_all(
 def _draw(rgb: Picture, answer: Answer, model: str, height: int) -> Picture:
     title = f"{answer.question.picture.stem}: {answer.question.title}"
     note = f"{model}   {answer.seconds:.2f} s"
-    return panel(rgb, answer.question.prompt, answer.hypotheses, title, note, height)
+    found = Hypotheses(answer.instance.hypotheses, answer.instance.ambiguous)
+    return panel(rgb, answer.question.prompt, found, title, note, height)
 
 
-def _draw_everything(rgb: Picture, found: Sequence[Hypothesis]) -> Picture:
+def _draw_everything(rgb: Picture, found: Sequence[Instance]) -> Picture:
     """All masks, the small ones on top of the large ones."""
-    large_first = sorted(found, key=lambda item: -item.area)
+    large_first = sorted((item.best for item in found), key=lambda item: -item.area)
     return draw_instances(rgb, [OverlayItem(item.mask, i) for i, item in enumerate(large_first)])
 
 
 def _print(answer: Answer) -> None:
     name, title = answer.question.picture.stem, answer.question.title
     way = f"{answer.way} {answer.seconds * 1000:.0f} ms"
-    if answer.hypotheses.ambiguous:
+    if answer.instance.ambiguous:
         way += ", ambiguous"
-    for rank, item in enumerate(answer.hypotheses):
+    for rank, item in enumerate(answer.instance.hypotheses):
         share = item.area / item.mask.size
         figures = f"{rank + 1:>4} {item.score:>6.2f} {item.predicted_iou:>5.2f}"
         figures += f" {item.stability:>5.2f} {share:>6.1%}"

@@ -1,4 +1,4 @@
-"""The demo's side of the wire: frames in, prompts out, answers back as the engine's types."""
+"""The demo's side of the wire: frames in, prompts out, answers back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import State
@@ -19,15 +18,15 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
 from sam_ros.action import SegmentEverything
-from sam_ros.engine import rle
-from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
-from sam_ros.msg import Instance, InstanceArray, MaskHypothesis, PromptArray, Status
+from sam_ros.client import Instance, SamClient, SamError, Scene, StampNotCached, to_scene
+from sam_ros.client.errors import check
+from sam_ros.msg import PromptArray
 from sam_ros.nodes.prompts import to_message
 from sam_ros.nodes.samples import Question
-from sam_ros.srv import Segment
+
+Result = TypeVar("Result")
 
 ACTIVE, UNCONFIGURED = State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_UNCONFIGURED
 TRIES = 5  # sensors are heard best effort: a frame may get lost on the way to the node
@@ -44,15 +43,23 @@ class Answer:
 
     Attributes:
         question: what was asked.
-        hypotheses: best first.
+        instance: the object, its hypotheses best first.
         seconds: from the question to the answer as the asking process saw it.
         way: the interface that was used.
+
+    Raises:
+        DemoError: there are no hypotheses, or they are not sorted.
     """
 
     question: Question
-    hypotheses: Hypotheses
+    instance: Instance
     seconds: float
     way: str
+
+    def __post_init__(self) -> None:
+        scores = [item.score for item in self.instance.hypotheses]
+        if not scores or scores != sorted(scores, reverse=True):
+            raise DemoError(f"hypotheses with scores {scores}; expected the best first")
 
 
 class DemoClient:
@@ -71,26 +78,27 @@ class DemoClient:
         self._executor.add_node(self._node)
         self._frame: Image | None = None  # the newest
         self._known: Image | None = None  # one that the node has
-        self._found: dict[str, Instance] = {}
-        self._found_on = Header()
+        self._found: Scene | None = None
         self._node.create_subscription(Image, "image", self._keep_frame, qos_profile_sensor_data)
-        self._node.create_subscription(InstanceArray, "sam/instances", self._keep_instances, 10)
+        self._sam = SamClient(self._node)
+        self._sam.subscribe(self._keep_scene)
         self._prompts = self._node.create_publisher(PromptArray, "sam/prompts", 10)
         self._state: Any = self._node.create_client(GetState, "sam/get_state")
         self._everything = ActionClient(self._node, SegmentEverything, "sam/segment_everything")
-        self._segment: Any = self._node.create_client(Segment, "sam/segment")
         self._source: Any = self._node.create_client(SetParameters, "image_source/set_parameters")
 
     def close(self) -> None:
         """Leaves the ROS graph."""
+        self._sam.close()
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
     def wait_until_active(self) -> None:
         """Waits for both nodes to be there and for ``sam`` to have loaded its model."""
-        clients = (self._source, self._state, self._segment)
+        clients = (self._source, self._state)
         self._wait(lambda: all(item.service_is_ready() for item in clients), "the nodes", STARTUP)
+        self._wait(lambda: self._sam.ready, "the services of sam", STARTUP)
         deadline = time.monotonic() + STARTUP
         idle = 0  # looks in a row at a node that is not even trying
         while (state := self._call(self._state, GetState.Request()).current_state).id != ACTIVE:
@@ -123,20 +131,21 @@ class DemoClient:
         for attempt in range(TRIES):
             frame = self._next_frame() if attempt or self._frame is None else self._frame
             prompts = [to_message(item.prompt, frame.header) for item in questions]
-            started = time.monotonic()
-            reply = self._call(self._segment, Segment.Request(prompts=prompts))
-            seconds = time.monotonic() - started
-            if reply.status.code != Status.STAMP_NOT_CACHED:  # else that frame did not get there
+            moments = [time.monotonic()]
+            reply = self._sam.segment_async(prompts)
+            reply.add_done_callback(lambda _, moments=moments: moments.append(time.monotonic()))
+            self._wait(lambda moments=moments: len(moments) > 1, "an answer of ~/segment", REPLY)
+            if not isinstance(reply.exception(), StampNotCached):  # else it did not get there
                 break
-        for status in (reply.status, *reply.prompt_status):
-            if status.code != Status.OK:
-                raise DemoError(f"~/segment answered {status.code}: {status.message}")
-        if reply.result.header != frame.header or len(reply.result.instances) != len(questions):
+        scene = _told("~/segment", reply.result)
+        if scene.refused:
+            raise DemoError(f"~/segment: {next(iter(scene.refused.values()))}")
+        if scene.header != frame.header or len(scene.instances) != len(questions):
             raise DemoError("~/segment answered something else than it was asked")
         self._known = frame
         return [
-            Answer(question, to_hypotheses(item), seconds, "~/segment")
-            for question, item in zip(questions, reply.result.instances)
+            Answer(question, item, moments[1] - moments[0], "~/segment")
+            for question, item in zip(questions, scene.instances)
         ]
 
     def ask_topic(self, questions: Sequence[Question]) -> list[Answer]:
@@ -148,7 +157,7 @@ class DemoClient:
             return []
         for _ in range(TRIES):
             frame = self._known or self._next_frame()
-            self._known, self._found = None, {}
+            self._known, self._found = None, None
             started = time.monotonic()
             self._prompts.publish(_prompt_array(questions, frame))
             if self._spin_until(partial(self._has_answered, frame, questions), REPLY / TRIES):
@@ -156,12 +165,13 @@ class DemoClient:
         else:
             raise DemoError("~/prompts: no answer on ~/instances")
         seconds = time.monotonic() - started
+        assert self._found is not None
         return [
-            Answer(question, to_hypotheses(self._found[_name(index)]), seconds, "~/prompts")
+            Answer(question, self._found[_name(index)], seconds, "~/prompts")
             for index, question in enumerate(questions)
         ]
 
-    def ask_everything(self, image: Image) -> list[Hypothesis]:
+    def ask_everything(self, image: Image) -> tuple[Instance, ...]:
         """Every object of a picture through ~/segment_everything, best first."""
         self._wait(self._everything.server_is_ready, "~/segment_everything", STARTUP)
         sent = self._everything.send_goal_async(SegmentEverything.Goal(image=image))
@@ -169,13 +179,14 @@ class DemoClient:
         ended = sent.result().get_result_async()
         self._wait(ended.done, "the result of ~/segment_everything", STARTUP)
         result = ended.result().result
-        if result.status.code != Status.OK:
-            raise DemoError(f"~/segment_everything answered: {result.status.message}")
-        return [to_hypotheses(item).best for item in result.result.instances]
+        _told("~/segment_everything", lambda: check(result.status))
+        return to_scene(result.result).instances
 
     def _has_answered(self, frame: Image, questions: Sequence[Question]) -> bool:
-        named = all(_name(index) in self._found for index in range(len(questions)))
-        return named and self._found_on == frame.header
+        if self._found is None or self._found.header != frame.header:
+            return False
+        names = {item.object_id for item in self._found.instances}
+        return names >= {_name(index) for index in range(len(questions))}
 
     def _next_frame(self) -> Image:
         self._frame = None
@@ -186,9 +197,8 @@ class DemoClient:
     def _keep_frame(self, msg: Image) -> None:
         self._frame = msg
 
-    def _keep_instances(self, msg: InstanceArray) -> None:
-        self._found_on = msg.header
-        self._found = {item.object_id: item for item in msg.instances}
+    def _keep_scene(self, scene: Scene) -> None:
+        self._found = scene
 
     def _call(self, client: Any, request: Any) -> Any:
         future = client.call_async(request)
@@ -209,32 +219,12 @@ class DemoClient:
         return True
 
 
-def to_hypotheses(instance: Instance) -> Hypotheses:
-    """The message's hypotheses as the engine's, without low-resolution logits.
-
-    Raises:
-        DemoError: they are not sorted by score.
-    """
-    items = tuple(_to_hypothesis(item) for item in instance.hypotheses)
-    scores = [item.score for item in items]
-    if not items or scores != sorted(scores, reverse=True):
-        raise DemoError(f"hypotheses with scores {scores}; expected the best first")
-    return Hypotheses(items, bool(instance.ambiguous))
-
-
-def _to_hypothesis(msg: MaskHypothesis) -> Hypothesis:
-    centre = np.array((msg.bbox.center.position.x, msg.bbox.center.position.y))
-    half = np.array((msg.bbox.size_x, msg.bbox.size_y)) / 2
-    return Hypothesis(
-        mask=rle.decode(np.array(msg.mask.counts), msg.mask.height, msg.mask.width),
-        score=msg.score,
-        predicted_iou=msg.predicted_iou,
-        stability=msg.stability,
-        area=msg.area,
-        box=np.concatenate((centre - half, centre + half)).astype(np.float32),
-        parent=msg.parent,
-        logits=np.zeros((0, 0), np.float32),
-    )
+def _told(name: str, read: Callable[[], Result]) -> Result:
+    """What an answer says; DemoError when it says that it is none."""
+    try:
+        return read()
+    except SamError as error:
+        raise DemoError(f"{name} answered {error}") from error
 
 
 def _prompt_array(questions: Sequence[Question], frame: Image) -> PromptArray:

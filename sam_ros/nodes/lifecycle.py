@@ -118,7 +118,7 @@ class SamNode(LifecycleNode):
         return self._attempt("recover", self._shut_down)
 
     def close(self, timeout: float) -> bool:
-        """Ends the threads, whatever state the node is in; false when the worker takes too long."""
+        """Ends the threads, in any state; false when the worker takes too long."""
         self._gate.active = False
         if self._transforms is not None:
             self._transforms.destroy()

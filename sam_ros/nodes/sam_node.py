@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # imported in main, when a Ctrl-C is already looked after
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOP_TIMEOUT = 4.0  # seconds; launch sends a second signal after five
+LOOK = 0.5  # seconds between two looks for a signal
 
 
 def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = None) -> int:
@@ -74,12 +75,14 @@ def _serve(nodes: Sequence[SamNode], stop: threading.Event) -> int:
     faults: list[BaseException] = []
     spinner = threading.Thread(target=_spin, args=(executor, stop, faults), name="spin")
     spinner.start()
-    stop.wait()
+    while not stop.wait(LOOK):  # a signal that another thread takes does not end the wait
+        pass
     for number in STOP_SIGNALS:  # while Python ends it would take a second one the default way
         signal.signal(number, signal.SIG_IGN)
+    executor.wake()
+    spinner.join()  # first, because a callback that begins during the shutdown fails
     ended = _close(nodes)
     executor.shutdown()
-    spinner.join()
     for node in nodes:
         node.destroy_node()
     rclpy.try_shutdown()
@@ -130,7 +133,8 @@ def _close(nodes: Sequence[Any]) -> bool:
 
 def _spin(executor: Any, stop: threading.Event, faults: list[BaseException]) -> None:
     try:
-        executor.spin()
+        while not stop.is_set():
+            executor.spin_once()
     except Exception as error:
         if not stop.is_set():
             faults.append(error)

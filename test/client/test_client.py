@@ -195,6 +195,7 @@ def test_futures_come_at_once_and_their_callbacks_must_not_wait(client: SamClien
 def test_nobody_there_is_no_answer(user: Any) -> None:
     """The wait ends in time, and the text names the service."""
     with SamClient(user, "/nowhere/sam", timeout=0.2) as client:
+        assert not client.ready
         with pytest.raises(NoAnswer, match="nobody offers /nowhere/sam/segment"):
             client.segment([prompt(points=[(1, 1)])])
         with pytest.raises(TimeoutError):
@@ -207,6 +208,7 @@ def test_too_slow_and_closed_are_no_answer(sam: Any, user: Any) -> None:
     slow[0, 0] = SLOW
     client = SamClient(user)
     client.segment([prompt(points=[(40, 30)])], image=scene())  # they have found each other
+    spin_until(user, lambda: client.ready)
     client.timeout = 0.5
     with pytest.raises(NoAnswer, match=r"within 0\.5 s"):
         client.segment([prompt(points=[(40, 30)])], image=slow)

@@ -60,6 +60,12 @@ class NodeProcess:
         line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
 
+    def listens(self) -> bool:
+        """True once Python is up and the node minds SIGTERM, and with it SIGINT."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
     def interrupt(self, times: int = 1, patience: float = 10.0) -> int:
         """Sends SIGINT to its whole group, as Ctrl-C does; returns the exit status."""
         for _ in range(times):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +15,18 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
 from lifecycle_msgs.msg import Transition
 from node_client import click, scene
+from node_process import STUB
 
 from sam_ros.msg import Prompt, Status
 
 BALLAST_MB = 190  # of the stub's weights
+DEAF = """
+import runpy, signal, sys, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def code(client: Any) -> int:
@@ -125,9 +138,23 @@ def test_ctrl_c_in_every_state(start_node: Any, client: Any, state: str, times: 
 @pytest.mark.parametrize("delay", [0.0, 0.4, 1.0, 2.0])
 def test_ctrl_c_while_starting(start_node: Any, delay: float) -> None:
     """Even in the middle of loading the real model."""
-    import time
-
     node = start_node(real=True)
-    time.sleep(0.5 + delay)  # Python itself has to be up
-    assert node.interrupt() == 0
+    deadline = time.monotonic() + 30
+    while not node.listens() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(delay)
+    assert node.interrupt(patience=30) == 0
     assert node.group_is_empty() and "Traceback" not in node.output, node.output
+
+
+def test_ctrl_c_that_reaches_another_thread(domain: int, client: Any) -> None:
+    """The kernel may give a signal to any thread; Python handles it in the main one, asleep."""
+    command = [sys.executable, "-c", DEAF, str(STUB)]
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
+    with subprocess.Popen(command, env=environment, cwd=STUB.parents[2]) as process:
+        try:
+            client.wait_for_node()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()

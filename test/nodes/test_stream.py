@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
-from node_client import click, names, scene, set_prompts
+from node_client import click, scene, set_prompts
 from std_msgs.msg import Header
 from stub_node import SLEEP, SLOW
 
-from sam_ros.msg import Prompt, PromptArray, Status
+from sam_ros.msg import Prompt, Status
 from sam_ros.nodes.images import to_image
 
 
@@ -92,19 +92,3 @@ def test_switched_off_the_node_refuses(sam: Any) -> None:
         assert sam.call("enable", data=True).success
     reply = sam.call("segment", prompts=[click(40, 30)])
     assert reply.status.code == Status.NO_IMAGE  # what was shown before is old by now
-
-
-def test_a_detector_faster_than_the_node_gets_the_newest_answered(sam: Any) -> None:
-    """Messages with prompts do not pile up: the last one is answered soon."""
-    slow = scene()
-    slow[0, 0] = SLOW
-    header = sam.header()
-    sam.send("image", to_image(slow, "rgb8", header))
-    for number in range(20):
-        prompt = click(40, 30, header=header, object_id=f"box{number}")
-        sam.send("sam/prompts", PromptArray(prompts=[prompt]))
-        sam.spin(0.02)
-    sam.wait(
-        lambda: "box19" in [name for item in sam.received["instances"] for name in names(item)]
-    )
-    assert len(sam.received["instances"]) < 10
