@@ -20,7 +20,7 @@ from sam_ros.engine.prompt import Prompt
 from sam_ros.engine.transform import Transform
 from sam_ros.model.prompt_encoder import PromptEncoder
 
-Kind = tuple[int, bool, bool]
+Kind = tuple[int, bool, bool, bool]
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,21 @@ def batches(prompts: Sequence[Prompt], multimask: bool | None, limit: int) -> It
 
 def wants_multimask(prompt: Prompt) -> bool:
     """Only a lone point is ambiguous; more prompts say which mask is meant (SAM, appendix A)."""
-    return kind_of(prompt) == (1, False, False)
+    return kind_of(prompt) == (1, False, False, False)
 
 
 def kind_of(prompt: Prompt) -> Kind:
-    """Number of points, with a box, with a mask: what the prompt encoder takes in one call."""
+    """Number of points, with a box, a mask, a token: what is encoded in one call."""
     masked = prompt.mask is not None or prompt.logits is not None
-    return len(prompt.points), prompt.box is not None, masked
+    return len(prompt.points), prompt.box is not None, masked, prompt.token is not None
 
 
 def token_count(prompt: Prompt) -> int:
-    """Tokens the prompt encoder makes of points and a box; no box costs a not-a-point."""
-    points, boxed, _ = kind_of(prompt)
+    """Tokens of a prompt's points, box and words; points without a box cost a not-a-point."""
+    points, boxed, _, worded = kind_of(prompt)
     if boxed:
-        return points + 2
-    return points + 1 if points else 0
+        return points + 2 + worded
+    return points + 1 + worded if points else int(worded)
 
 
 def encode_prompts(
@@ -101,7 +101,7 @@ def encode_prompts(
 def _encode_kind(
     encoder: PromptEncoder, transform: Transform, prompts: Sequence[Prompt]
 ) -> tuple[Tensor, Tensor]:
-    count, boxed, masked = kind_of(prompts[0])
+    count, boxed, masked, worded = kind_of(prompts[0])
     device = encoder.no_mask_embed.weight.device
     points = boxes = masks = None
     if count:
@@ -115,6 +115,10 @@ def _encode_kind(
         low_size = encoder.mask_input_size
         masks = torch.cat([_mask(prompt, transform, low_size) for prompt in prompts]).to(device)
     sparse, dense = encoder(points=points, boxes=boxes, masks=masks)
+    if worded:
+        words = np.stack([prompt.token for prompt in prompts if prompt.token is not None])
+        tokens = torch.from_numpy(words).to(device)
+        sparse = torch.cat([sparse, tokens[:, None].to(sparse.dtype)], dim=1)
     return sparse, dense
 
 

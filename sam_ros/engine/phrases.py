@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -43,10 +44,13 @@ class Phrases:
         templates: sentences with one {} for the words that are looked for; a text's vector is the
             mean over them.
         background: groups of phrases of about one meaning, for what else could be there.
+        bias: added to a text's log odds against the background: how much rather than the phrases
+            a text is believed, measured on pictures that the checkpoint never saw. 0: no more.
     """
 
     templates: tuple[str, ...] = TEMPLATES
     background: tuple[tuple[str, ...], ...] = BACKGROUND
+    bias: float = 0.0
 
     def __post_init__(self) -> None:
         for template in self.templates:
@@ -54,6 +58,8 @@ class Phrases:
                 raise ValueError(f"templates: {template!r}; expected one {{}} in each")
         if not self.templates or not any(self.background):
             raise ValueError("templates and background: expected at least one of each")
+        if not math.isfinite(self.bias):
+            raise ValueError(f"bias: {self.bias}; expected a finite number")
 
     @classmethod
     def read(cls, folder: Path) -> Phrases:
@@ -68,7 +74,8 @@ class Phrases:
         try:
             values = json.loads(path.read_text())
             groups = tuple(tuple(map(str, group)) for group in values["background"])
-            return cls(tuple(map(str, values["templates"])), groups)
+            bias = float(values.get("bias", 0.0))
+            return cls(tuple(map(str, values["templates"])), groups, bias)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: {error}; expected templates and background") from error
 

@@ -29,6 +29,8 @@ class Prompt:
         mask: (H, W) bool of the original image's size or None: a rough mask of the object.
         logits: (h, w) float32 low-resolution logits of an earlier hypothesis or None; fed back as
             the mask prompt when a prompt is refined. Takes the place of ``mask``.
+        token: (C,) float32 prompt token that words became (SAM, section 7.5), or None. It says
+            what is meant; something else has to say where.
     """
 
     points: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32))
@@ -36,6 +38,7 @@ class Prompt:
     box: npt.NDArray[np.float32] | None = None
     mask: npt.NDArray[np.bool_] | None = None
     logits: npt.NDArray[np.float32] | None = None
+    token: npt.NDArray[np.float32] | None = None
 
     def validate(self, size: Size, logits_size: Size | None = None) -> None:
         """Check that the prompt can be answered on an image.

@@ -135,19 +135,20 @@ class TextScorer:
 
     @torch.inference_mode()
     def _scores(self, images: Tensor, texts: Sequence[str]) -> Scores:
-        columns = [self._log_odds(images, text) for text in texts]
+        columns = [self.log_odds(images, text) + self._phrases.bias for text in texts]
         scores: Scores = torch.stack(columns, dim=1).sigmoid().cpu().numpy()
         return scores
 
-    def _log_odds(self, images: Tensor, text: str) -> Tensor:
-        """(N,) Of the text against all that competes with it."""
-        rivals = self._clip.logits(images, self._vectors(self._phrases.against(text)))
+    @torch.inference_mode()
+    def log_odds(self, images: Tensor, text: str) -> Tensor:
+        """(N,) Of the text against all that competes with it, for (N, D) vectors of pictures."""
+        rivals = self._clip.logits(images, self.vectors(self._phrases.against(text)))
         if self._clip.has_bias:
             rivals = torch.cat((rivals, rivals.new_zeros(len(rivals), 1)), dim=1)
-        wanted = self._clip.logits(images, self._vectors([text]))[:, 0]
+        wanted = self._clip.logits(images, self.vectors([text]))[:, 0]
         return wanted - rivals.logsumexp(dim=1)
 
-    def _vectors(self, texts: Sequence[str]) -> Tensor:
+    def vectors(self, texts: Sequence[str]) -> Tensor:
         """(T, D) The mean direction of a text's sentences."""
         sentences = [item for text in texts for item in self._phrases.sentences(text)]
         vectors = self._clip.embed_texts(sentences)  # remembered from the second time on

@@ -172,6 +172,13 @@ class Parameters:
         "Text model: a folder written by save_pretrained, a name that `models` fetched, or one in "
         "the hub's cache. Empty: the embedded clip_tiny.",
     )
+    text_method: str = _declare(
+        "auto",
+        "From words to masks. propose_and_rank: CLIP chooses among all masks of the picture. "
+        "prompt_token: the words become a prompt of the decoder, which needs a projection that "
+        "was trained for model and clip_model. auto: prompt_token where there is one.",
+        choices=("auto", "propose_and_rank", "prompt_token"),
+    )
     text_threshold: float = _declare(
         0.5,
         "Instances of a text that are less probable than this against the background phrases are "

@@ -19,11 +19,13 @@ from sam_ros.resources import find_resource
 
 if TYPE_CHECKING:  # they import torch and transformers
     from sam_ros.engine.embedding import Embedding
+    from sam_ros.engine.prompt_token import PromptToken
     from sam_ros.engine.segmenter import Segmenter
-    from sam_ros.engine.text import Grounder, Search, TextScorer
+    from sam_ros.engine.text import Grounder, Search, TextConfig, TextScorer
     from sam_ros.nodes.images import Picture
 
 EMBEDDED = "clip_tiny"
+SAM_TINY, PROJECTION = "sam_tiny", "sam_tiny_text.safetensors"
 ADVICE = (
     "run: ros2 run sam_ros models fetch clip-vit-base-patch32, and set the parameter clip_model "
     "to that name, or to a folder"
@@ -42,6 +44,7 @@ class TextModel:
     def __init__(self, segmenter: Segmenter, parameters: Parameters) -> None:
         self._segmenter, self._parameters = segmenter, parameters
         self._scorer: TextScorer | None = None
+        self._token: PromptToken | None = None
         self._grounder: Grounder | None = None
 
     def update(self, parameters: Parameters) -> None:
@@ -64,6 +67,7 @@ class TextModel:
             from sam_ros.engine.text import TextScorer
 
             self._scorer = TextScorer.load(source, self._segmenter.sam.device)
+            self._token = self._load_token(self._scorer, source)
         except ImportError as error:
             text = f"text: {error}; run: pip install 'transformers>=5,<6'"
             raise Refused(Status.TEXT_UNAVAILABLE, text) from error
@@ -94,16 +98,49 @@ class TextModel:
         row, column = divmod(int((scores * trust).argmax()), len(texts))
         return seen[row], texts[column], float(scores[row, column])
 
+    def _load_token(self, scorer: TextScorer, clip: str | Path) -> PromptToken | None:
+        """The way by a prompt token, if there is a projection for this model and this CLIP.
+
+        Raises:
+            Refused: TEXT_UNAVAILABLE; there is none, and text_method asks for it.
+        """
+        from sam_ros.engine.clip_folder import find_folder
+        from sam_ros.engine.prompt_token import PromptToken
+
+        method, model = self._parameters.text_method, self._parameters.model
+        if method == "propose_and_rank":
+            return None
+        try:
+            if model != SAM_TINY:
+                raise ValueError(f"model is {model}, expected {SAM_TINY}")
+            path = find_resource("models", PROJECTION)
+            sam = self._parameters.checkpoint or find_resource("models", f"{SAM_TINY}.safetensors")
+            weights = Path(sam).expanduser()
+            return PromptToken.load(self._segmenter, scorer, path, weights, find_folder(clip))
+        except (ValueError, OSError) as error:
+            if method == "auto":
+                return None
+            text = f"text: text_method: prompt_token is not offered: {error}; set it to auto"
+            raise Refused(Status.TEXT_UNAVAILABLE, text) from error
+
     def _grounder_with(self, scorer: TextScorer) -> Grounder:
+        from sam_ros.engine.text import TextConfig
+
+        text_config = TextConfig(threshold=self._parameters.text_threshold)
+        if self._token is None:
+            return self._propose_and_rank(scorer, text_config)
+        self._token.config = text_config
+        return self._token
+
+    def _propose_and_rank(self, scorer: TextScorer, text_config: TextConfig) -> Grounder:
         from sam_ros.engine.everything import everything_steps
         from sam_ros.engine.propose_and_rank import ProposeAndRank
-        from sam_ros.engine.text import TextConfig
 
         config = lenient(self._parameters.everything_config())
         return ProposeAndRank(
             lambda rgb, embedding: everything_steps(self._segmenter, rgb, config, embedding),
             scorer,
-            TextConfig(threshold=self._parameters.text_threshold),
+            text_config,
         )
 
 

@@ -80,6 +80,20 @@ def test_without_a_model_the_command_to_run_is_told(clip_model: str, message: st
     assert "ros2 run sam_ros models fetch clip-vit-base-patch32" in str(caught.value)
 
 
+@pytest.mark.parametrize("model", ["sam_tiny", "mobile_sam"])
+def test_a_prompt_token_that_is_not_offered_is_told(tmp_path: Path, model: str) -> None:
+    """A projection fits one model and one CLIP; without it, auto takes the other way."""
+    pytest.importorskip("transformers", reason="pip install 'transformers>=5,<6'")
+    import toy_clip
+
+    clip = str(toy_clip.colour_clip(tmp_path))
+    settings = {"clip_model": clip, "model": model}
+    with pytest.raises(Refused, match="prompt_token is not offered: .*; set it to auto") as caught:
+        TextModel(SEGMENTER, Parameters(text_method="prompt_token", **settings)).load()
+    assert caught.value.code == Status.TEXT_UNAVAILABLE
+    TextModel(SEGMENTER, Parameters(text_method="auto", **settings)).load()
+
+
 def test_without_the_library_the_command_to_run_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

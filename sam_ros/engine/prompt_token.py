@@ -1,0 +1,105 @@
+"""Text to masks by way of a prompt token: the decoder itself is told what to look for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sam_ros.engine.clip_pixels import Picture
+from sam_ros.engine.embedding import Embedding
+from sam_ros.engine.hypothesis import Hypothesis
+from sam_ros.engine.prompt import Prompt
+from sam_ros.engine.propose_and_rank import select
+from sam_ros.engine.segmenter import Segmenter
+from sam_ros.engine.text import Search, TextConfig, TextScorer
+from sam_ros.model.text_prompt import TextPrompt, as_mask_prompt, load_text_prompt
+
+ROUNDS = 6  # questions about one text in one picture, and so its most instances
+
+
+class PromptToken:
+    """A `Grounder` for the model and the CLIP that a :class:`TextPrompt` was trained for.
+
+    The decoder returns one mask for a prompt, as in the paper. What it has answered is taken out
+    of the drawn prompt and the text asked again, until no cell resembles the words any more. The
+    decoder cannot say that a thing is absent, so CLIP has the last word, as in propose-and-rank:
+    the score of an answer is that of its crop.
+
+    Args:
+        segmenter: decodes.
+        prompt: projects the words.
+        scorer: with the CLIP that the projection was trained for.
+        config: may be replaced at any time through the attribute of this name.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        prompt: TextPrompt,
+        scorer: TextScorer,
+        config: TextConfig | None = None,
+    ) -> None:
+        self._segmenter, self._prompt, self._scorer = segmenter, prompt, scorer
+        self.config = config or TextConfig()
+
+    @classmethod
+    def load(
+        cls, segmenter: Segmenter, scorer: TextScorer, path: Path, sam: Path, clip: Path
+    ) -> PromptToken:
+        """Loads a projection for the weights of a model and the folder of a CLIP.
+
+        Raises:
+            ValueError: there is none, or it was trained for others; the message says so.
+        """
+        prompt = load_text_prompt(path, sam, clip / "model.safetensors")
+        return cls(segmenter, prompt.to(segmenter.sam.device), scorer)
+
+    def search(self, rgb: Picture, embedding: Embedding, texts: Sequence[str]) -> Search:
+        """See `Grounder`; each round of questions is a step."""
+        found = yield from self._answers(embedding, texts)
+        if not found:
+            return []
+        return select(found, self._scorer.crops(rgb, found, texts), texts, self.config)
+
+    def _answers(
+        self, embedding: Embedding, texts: Sequence[str]
+    ) -> Generator[None, None, list[Hypothesis]]:
+        """The masks that the decoder gives to any of the texts."""
+        vectors = self._scorer.vectors(texts)
+        taken = vectors.new_zeros(len(texts), 1, *embedding.features.shape[2:])
+        found: list[Hypothesis] = []
+        for _ in range(ROUNDS):
+            prompts, peaks = self._ask(embedding, vectors, taken)
+            if not prompts:
+                break
+            answers = self._segmenter.segment(embedding, list(prompts.values()))
+            for row, answer in zip(prompts, answers, strict=True):
+                covered = _cells(answer.best, taken.shape[2:]).to(taken.device)
+                taken[row, 0] = torch.maximum(taken[row, 0], torch.maximum(covered, peaks[row]))
+                found += [answer.best] if answer.best.area else []
+            yield
+        return found
+
+    @torch.inference_mode()
+    def _ask(
+        self, embedding: Embedding, vectors: Tensor, taken: Tensor
+    ) -> tuple[dict[int, Prompt], Tensor]:
+        """The prompts of the texts that still resemble a cell, and the cell (T, h, w) of each."""
+        tokens, logits = self._prompt(vectors, embedding.features.float(), taken)
+        size = self._segmenter.sam.prompt_encoder.mask_input_size
+        drawn = as_mask_prompt(logits, size)[:, 0].cpu().numpy()
+        words = tokens[:, 0].cpu().numpy()
+        asked = (logits.flatten(1).amax(1) > 0).nonzero()[:, 0].tolist()
+        peaks = (logits == logits.amax(dim=(2, 3), keepdim=True))[:, 0].float()
+        return {row: Prompt(logits=drawn[row], token=words[row]) for row in asked}, peaks
+
+
+def _cells(answer: Hypothesis, size: tuple[int, ...]) -> Tensor:
+    """(h, w) How much of each cell of the image a mask covers, 0..1."""
+    inside = torch.from_numpy((answer.logits > 0).astype(np.float32))
+    return F.avg_pool2d(inside[None], 4)[0, : size[0], : size[1]]

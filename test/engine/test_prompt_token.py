@@ -1,0 +1,197 @@
+"""Words as a prompt of the decoder: with a projection that tells colours, all can be foretold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+pytest.importorskip("transformers", reason="pip install 'transformers>=5,<6' for text prompts")
+import toy_clip
+from safetensors.torch import save_file
+
+from sam_ros.engine.embedding import Embedding
+from sam_ros.engine.prompt import Prompt
+from sam_ros.engine.prompt_token import ROUNDS, PromptToken
+from sam_ros.engine.segmenter import Segmenter
+from sam_ros.engine.text import TextScorer, finish, ground
+from sam_ros.model import build_sam
+from sam_ros.model.checkpoint import CheckpointError
+from sam_ros.model.text_prompt import (
+    TAKEN,
+    TextPrompt,
+    as_mask_prompt,
+    digest,
+    load_text_prompt,
+)
+
+SIZE = (96, 128)
+RED, GREEN, SECOND_RED = np.s_[10:50, 10:60], np.s_[40:90, 80:120], np.s_[60:90, 20:50]
+
+
+class ColourPrompt(TextPrompt):
+    """Cells whose colour points where the vector points are meant; the token says nothing."""
+
+    def __init__(self, rgb: npt.NDArray[np.uint8]) -> None:
+        super().__init__(clip_dim=3, features=512, dim=128, width=8)
+        self._rgb = torch.from_numpy(rgb.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+        self.asked: list[Tensor] = []
+
+    def forward(
+        self, vectors: Tensor, image_embedding: Tensor, taken: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        self.asked.append(taken.clone())
+        cells = torch.nn.functional.adaptive_avg_pool2d(self._rgb, image_embedding.shape[2:])
+        unit = torch.nn.functional.normalize(cells, dim=1)
+        logits = 8 * torch.einsum("bc,xchw->bxhw", vectors, unit) - 6
+        return torch.zeros(len(vectors), 1, 128), logits - TAKEN * taken
+
+
+@pytest.fixture(scope="module")
+def rgb() -> npt.NDArray[np.uint8]:
+    picture = np.zeros((*SIZE, 3), np.uint8)
+    picture[RED], picture[GREEN], picture[SECOND_RED] = (220, 0, 0), (0, 220, 0), (220, 0, 0)
+    return picture
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter(build_sam("sam_tiny"))
+
+
+@pytest.fixture(scope="module")
+def embedding(segmenter: Segmenter, rgb: npt.NDArray[np.uint8]) -> Embedding:
+    return segmenter.set_image(rgb)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_clip.colour_clip(tmp_path_factory.mktemp("colours"))
+
+
+@pytest.fixture(scope="module")
+def scorer(folder: Path) -> TextScorer:
+    return TextScorer.load(folder, "cpu")
+
+
+def iou(mask: npt.NDArray[np.bool_], *areas: tuple[slice, slice]) -> float:
+    wanted = np.zeros(SIZE, np.bool_)
+    for area in areas:
+        wanted[area] = True
+    return float((mask & wanted).sum() / (mask | wanted).sum())
+
+
+def test_words_become_masks(
+    segmenter: Segmenter, scorer: TextScorer, rgb: npt.NDArray[np.uint8], embedding: Embedding
+) -> None:
+    """The drawn rough mask is enough for the decoder; each text gets its own."""
+    grounder = PromptToken(segmenter, ColourPrompt(rgb), scorer)
+    found = ground(grounder, rgb, embedding, ["red mug", "green block"])
+    best = {item.text: item for item in reversed(found)}
+    assert set(best) == {"red mug", "green block"}
+    assert iou(best["green block"].hypothesis.mask, GREEN) > 0.7
+    red = best["red mug"].hypothesis.mask
+    assert max(iou(red, RED), iou(red, SECOND_RED), iou(red, RED, SECOND_RED)) > 0.6
+    assert all(item.label_score >= 0.5 for item in found)
+
+
+@pytest.mark.parametrize("text", ["blue mug", "unicorn"])
+def test_what_is_not_there_is_not_found(
+    segmenter: Segmenter,
+    scorer: TextScorer,
+    rgb: npt.NDArray[np.uint8],
+    embedding: Embedding,
+    text: str,
+) -> None:
+    assert ground(PromptToken(segmenter, ColourPrompt(rgb), scorer), rgb, embedding, [text]) == []
+
+
+def test_what_was_answered_is_taken_out_before_the_text_is_asked_again(
+    segmenter: Segmenter, scorer: TextScorer, rgb: npt.NDArray[np.uint8], embedding: Embedding
+) -> None:
+    """In steps, until nothing resembles the words any more; never forever."""
+    prompt = ColourPrompt(rgb)
+    steps = PromptToken(segmenter, prompt, scorer).search(rgb, embedding, ["red"])
+    count = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration:
+            break
+        count += 1
+    covered = [float(taken.sum()) for taken in prompt.asked]
+    assert 1 <= count <= ROUNDS and len(prompt.asked) <= ROUNDS + 1
+    assert covered[0] == 0 and covered == sorted(covered) and covered[1] > 0
+
+
+def test_a_projection_that_always_says_yes_comes_to_an_end(
+    segmenter: Segmenter, scorer: TextScorer, rgb: npt.NDArray[np.uint8], embedding: Embedding
+) -> None:
+    torch.manual_seed(0)
+    prompt = TextPrompt(clip_dim=3, features=512, dim=128).eval()
+    with torch.no_grad():
+        last = prompt.resemblance[-1]
+        last.bias.fill_(3.0)
+    found = finish(PromptToken(segmenter, prompt, scorer).search(rgb, embedding, ["red"]))
+    assert len(found) <= ROUNDS
+
+
+def test_a_click_refines_what_a_token_found(segmenter: Segmenter, embedding: Embedding) -> None:
+    """Token, click and fed-back logits go together, and the token is read."""
+    low = np.full(segmenter.sam.prompt_encoder.mask_input_size, -2, np.float32)
+    point = {"points": np.array([[35, 30]], np.float32), "labels": np.array([1], np.int32)}
+    tokens = [None, *(np.full(128, value, np.float32) for value in (0.0, 3.0))]
+    prompts = [Prompt(**point, logits=low, token=token) for token in tokens]
+    answers = segmenter.segment(embedding, prompts)
+    logits = [answer.best.logits for answer in answers]
+    assert not np.allclose(logits[1], logits[2], atol=1e-3)
+    alone = segmenter.segment(embedding, prompts[1:2])[0].best.logits
+    np.testing.assert_allclose(alone, logits[1], atol=1e-4)
+    assert iou(answers[1].best.mask, RED) > 0.5
+
+
+def test_the_mask_prompt_covers_the_square() -> None:
+    """Four cells for one, and beyond the image those of its edge."""
+    logits = torch.arange(6.0).reshape(1, 1, 2, 3)
+    drawn = as_mask_prompt(logits, (12, 12))
+    assert drawn.shape == (1, 1, 12, 12)
+    assert drawn[0, 0, 0, 0] == 0 and drawn[0, 0, 7, 11] == 5
+    assert (drawn[0, 0, 8:] == drawn[0, 0, 7]).all()
+
+
+@pytest.fixture
+def saved(folder: Path, tmp_path: Path) -> tuple[Path, Path, TextPrompt]:
+    """The file of a projection, and the model that it was made for."""
+    sam, path = tmp_path / "sam.safetensors", tmp_path / "text.safetensors"
+    save_file({"x": torch.ones(1)}, sam)
+    prompt = TextPrompt(clip_dim=3, features=20, dim=16)
+    tensors = {key: value.half() for key, value in prompt.state_dict().items()}
+    made_for = {"sam": digest(sam), "clip": digest(folder / "model.safetensors")}
+    save_file(tensors, path, made_for)
+    return path, sam, prompt
+
+
+def test_it_is_read_back(saved: tuple[Path, Path, TextPrompt], folder: Path) -> None:
+    path, sam, prompt = saved
+    loaded = load_text_prompt(path, sam, folder / "model.safetensors")
+    for key, value in prompt.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[key], value, atol=1e-3, rtol=1e-2)
+
+
+def test_it_is_refused_for_other_models(
+    saved: tuple[Path, Path, TextPrompt], folder: Path, tmp_path: Path
+) -> None:
+    """Of another model's features it would make noise, and say nothing."""
+    path, sam, _ = saved
+    save_file({"x": torch.zeros(1)}, sam)
+    with pytest.raises(CheckpointError, match=f"was not trained for {sam}"):
+        load_text_prompt(path, sam, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_text_prompt(tmp_path / "none", sam, sam)
+    path.write_bytes(path.read_bytes()[:30])
+    with pytest.raises(CheckpointError, match="text.safetensors"):
+        load_text_prompt(path, sam, folder / "model.safetensors")
