@@ -1,4 +1,4 @@
-"""The reference packages with random weights, without what they import but do not use here."""
+"""The reference packages with random weights; what they take from torchvision is done here."""
 
 from __future__ import annotations
 
@@ -11,14 +11,33 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from sam_ros.engine.nms import box_nms
 from sam_ros.model import Sam
 from sam_ros.model.build import CONFIGS, assemble
 
-_UNUSED: dict[str, dict[str, Any]] = {
-    "torchvision.transforms.functional": {"resize": None, "to_pil_image": None},
-    "torchvision.ops.boxes": {"batched_nms": None, "box_area": None},
+
+def _resize(picture: Any, size: tuple[int, int]) -> Any:
+    from PIL import Image
+
+    return picture.resize(size[::-1], Image.Resampling.BILINEAR)
+
+
+def _to_picture(pixels: Any) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(pixels)
+
+
+def _nms(boxes: Tensor, scores: Tensor, _: Tensor, iou_threshold: float) -> Tensor:
+    kept = box_nms(boxes.cpu().numpy(), scores.cpu().numpy(), iou_threshold)
+    return torch.from_numpy(kept).to(boxes.device)
+
+
+_MISSING: dict[str, dict[str, Any]] = {
+    "torchvision.transforms.functional": {"resize": _resize, "to_pil_image": _to_picture},
+    "torchvision.ops.boxes": {"batched_nms": _nms, "box_area": None},
     "timm.models.registry": {"register_model": lambda build: build},
     "timm.models.layers": {
         "DropPath": nn.Identity,
@@ -31,9 +50,9 @@ _UNUSED: dict[str, dict[str, Any]] = {
 @cache
 def reference(package: str) -> Any:
     """The package segment_anything or mobile_sam."""
-    names = {parent for name in _UNUSED for parent in accumulate(name.split("."), "{}.{}".format)}
+    names = {parent for name in _MISSING for parent in accumulate(name.split("."), "{}.{}".format)}
     stand_ins = {name: ModuleType(name) for name in names}
-    for name, contents in _UNUSED.items():
+    for name, contents in _MISSING.items():
         vars(stand_ins[name]).update(contents)
     with patch.dict(sys.modules, stand_ins):
         return import_module(package)
