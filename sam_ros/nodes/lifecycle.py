@@ -205,6 +205,7 @@ class SamNode(LifecycleNode):
         """Gives up what waits and lets go of pictures, which will be old when work goes on."""
         self._gate.worker.drop_jobs()
         self._frames.clear()
+        self._outputs.shown = None
         self._hand_over(Segmentation.forget_frames)
 
     def _hand_over(self, work: Callable[[Segmentation], None]) -> None:

@@ -15,18 +15,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "nodes"))
 @pytest.fixture(scope="module")
 def sam(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The tests' own client of an active node with the stub segmenter."""
-    from node_client import NodeClient
-    from node_process import NodeProcess
+    from node_client import running
 
-    node = NodeProcess(ros_domain, tmp_path_factory.mktemp("node") / "output.log")
-    client = NodeClient(ros_domain)
-    try:
-        client.wait_for_node()
+    with running(ros_domain, tmp_path_factory.mktemp("node") / "output.log") as client:
         yield client
-        assert node.process.poll() is None, f"the node died:\n{node.output}"
-    finally:
-        client.close()
-        node.end()
 
 
 @pytest.fixture

@@ -16,15 +16,7 @@ NO_TEXT = ("clip_model:=/nowhere",)  # the stub has no device for it
 
 
 @pytest.fixture(scope="module")
-def domain() -> int:
-    """A ROS_DOMAIN_ID that nothing else uses."""
-    from sam_ros.nodes.processes import free_domain
-
-    return free_domain()
-
-
-@pytest.fixture(scope="module")
-def start_node(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNode]:
+def start_node(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNode]:
     """Starts a node with parameters such as "autostart:=false"; all end with the module."""
     from node_process import NodeProcess
 
@@ -32,7 +24,7 @@ def start_node(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
     def start(*parameters: str, real: bool = False) -> NodeProcess:
         log = tmp_path_factory.mktemp("node") / "output.log"
-        started.append(NodeProcess(domain, log, parameters, real))
+        started.append(NodeProcess(ros_domain, log, parameters, real))
         return started[-1]
 
     yield start
@@ -41,11 +33,11 @@ def start_node(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def client(domain: int) -> Iterator[Any]:
+def client(ros_domain: int) -> Iterator[Any]:
     """A client in this module's domain."""
     from node_client import NodeClient
 
-    client = NodeClient(domain)
+    client = NodeClient(ros_domain)
     yield client
     client.close()
 
@@ -53,21 +45,13 @@ def client(domain: int) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A client of an active node with the stub segmenter; one for all tests."""
-    from node_client import NodeClient
-    from node_process import NodeProcess
+    from node_client import running
 
     from sam_ros.nodes.processes import free_domain
 
-    domain = free_domain()
-    node = NodeProcess(domain, tmp_path_factory.mktemp("node") / "output.log", NO_TEXT)
-    client = NodeClient(domain)
-    try:
-        client.wait_for_node()
+    log = tmp_path_factory.mktemp("node") / "output.log"
+    with running(free_domain(), log, *NO_TEXT) as client:
         yield client
-        assert node.process.poll() is None, f"the node died:\n{node.output}"
-    finally:
-        client.close()
-        node.end()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, PointStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from node_process import NodeProcess
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.action import ActionClient
@@ -229,6 +231,19 @@ class NodeClient:
         """Empties what was received."""
         for messages in self.received.values():
             messages.clear()
+
+
+@contextmanager
+def running(domain: int, log: Path, *parameters: str) -> Iterator[NodeClient]:
+    """A client of an active node with the stub segmenter, which must live to the end."""
+    node, client = NodeProcess(domain, log, parameters), NodeClient(domain)
+    try:
+        client.wait_for_node()
+        yield client
+        assert node.process.poll() is None, f"the node died:\n{node.output}"
+    finally:
+        client.close()
+        node.end()
 
 
 def click(x: float, y: float, **fields: Any) -> Prompt:

@@ -116,9 +116,9 @@ def play(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., Player]]:
 
 
 @pytest.fixture(scope="module")
-def sam(ros_domain: int, start_node_in: Callable[..., Any]) -> Iterator[Any]:
+def sam(ros_domain: int, start_node: Callable[..., Any]) -> Iterator[Any]:
     """A node in simulated time, which nobody tells yet; it is active all the same."""
-    start_node_in(ros_domain, "use_sim_time:=true")
+    start_node("use_sim_time:=true")
     client = NodeClient(ros_domain, outputs=())
     client.wait_for_node()
     client.answers, client.clocks, client.infos, client.depths = [], [], [], []
@@ -131,21 +131,6 @@ def sam(ros_domain: int, start_node_in: Callable[..., Any]) -> Iterator[Any]:
         client.node.create_subscription(kind, topic, kept.append, MANY)
     yield client
     client.close()
-
-
-@pytest.fixture(scope="module")
-def start_node_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
-    from node_process import NodeProcess
-
-    nodes: list[Any] = []
-
-    def start(domain: int, *parameters: str) -> None:
-        log = tmp_path_factory.mktemp("node") / "output.log"
-        nodes.append(NodeProcess(domain, log, parameters))
-
-    yield start
-    for node in nodes:
-        node.end()
 
 
 def click_when_shown(sam: Any) -> None:

@@ -88,6 +88,10 @@ def test_clicks_on_the_overlay_mean_its_picture(sam: Any) -> None:
         sam.send(topic, Point(x=110.0, y=80.0))
         assert answer(sam).header == header
         np.testing.assert_array_equal(landed(sam), mask_of(GREEN))
+    assert sam.call("enable", data=False).success  # forgets all pictures, also that of the overlay
+    assert sam.call("enable", data=True).success
+    sam.send("sam/overlay_mouse_left", Point(x=110.0, y=80.0))
+    sam.wait(lambda: "no ~/overlay has been published" in sam.fact("last_problem"))
 
 
 def test_normalised_clicks(sam: Any) -> None:

@@ -55,10 +55,9 @@ class Rig:
 
 
 @pytest.fixture
-def rig(domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+def rig(ros_domain: int) -> Iterator[Rig]:
     process = subprocess.Popen([sys.executable, "-m", "sam_ros.nodes.matched"])
-    rig = Rig(domain)
+    rig = Rig(ros_domain)
     try:
         pairs = list(rig.publishers.values())
         assert rig.spin(30, lambda: all(item.get_subscription_count() for item in pairs))
