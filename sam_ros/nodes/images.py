@@ -98,7 +98,7 @@ def decode_mask(msg: Image) -> npt.NDArray[np.bool_]:
     if encoding is None or encoding.channels != 1:
         wanted = ", ".join(name for name, item in ENCODINGS.items() if item.channels == 1)
         raise ImageError(f"mask.encoding: {msg.encoding!r}; expected one of {wanted}")
-    return np.asarray(pixel_view(msg, encoding)[..., 0] > 0)
+    return np.asarray(pixel_view(msg, encoding, "mask")[..., 0] > 0)
 
 
 def to_image(pixels: npt.NDArray[Any], encoding: str, header: Header) -> Image:
@@ -134,23 +134,28 @@ def to_image(pixels: npt.NDArray[Any], encoding: str, header: Header) -> Image:
     return msg
 
 
-def pixel_view(msg: Image, encoding: Encoding) -> npt.NDArray[Any]:
+def pixel_view(msg: Image, encoding: Encoding, field: str = "image") -> npt.NDArray[Any]:
     """(H, W, C) view of the message's bytes, in the dtype and byte order the message declares.
+
+    Args:
+        msg: the message.
+        encoding: that of its name.
+        field: what an error calls the message.
 
     Raises:
         ImageError: zero size, or data that do not fill the picture.
     """
-    _check_size(msg)
+    _check_size(msg, field)
     row = msg.width * encoding.pixel_bytes
     if msg.step < row:
         raise ImageError(
-            f"image.step: {msg.step}; expected at least {row} "
+            f"{field}.step: {msg.step}; expected at least {row} "
             f"({msg.width} px x {encoding.pixel_bytes} B of {msg.encoding})"
         )
     needed = msg.height * msg.step
     if len(msg.data) < needed:
         raise ImageError(
-            f"image.data: {len(msg.data)} bytes; expected {needed} "
+            f"{field}.data: {len(msg.data)} bytes; expected {needed} "
             f"(height {msg.height} x step {msg.step})"
         )
     dtype = np.dtype(encoding.dtype).newbyteorder(">" if msg.is_bigendian else "<")
@@ -159,10 +164,10 @@ def pixel_view(msg: Image, encoding: Encoding) -> npt.NDArray[Any]:
     return np.ndarray(shape, dtype, buffer=memoryview(msg.data), strides=strides)
 
 
-def _check_size(msg: Image) -> None:
+def _check_size(msg: Image, field: str = "image") -> None:
     for name, value in (("height", msg.height), ("width", msg.width)):
         if value < 1:
-            raise ImageError(f"image.{name}: {value}; expected at least 1")
+            raise ImageError(f"{field}.{name}: {value}; expected at least 1")
 
 
 def _to_grey(values: npt.NDArray[Any], encoding: Encoding) -> Picture:

@@ -11,7 +11,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import BoundingBox2D, Detection2D, ObjectHypothesis, Point2D
 
-from sam_ros.engine.prompt import FOREGROUND
+from sam_ros.engine.prompt import BACKGROUND, FOREGROUND
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Prompt
 from sam_ros.nodes.images import decode_mask, to_image
@@ -34,11 +34,7 @@ def to_prompt(msg: Prompt, size: Size) -> EnginePrompt:
     Raises:
         ValueError: names the field, its value and what was expected.
     """
-    if len(msg.points) != len(msg.point_labels):
-        raise ValueError(
-            f"point_labels: {len(msg.point_labels)} labels; "
-            f"expected {len(msg.points)}, one per point"
-        )
+    _check_labels(msg)
     prompt = EnginePrompt(
         points=_points(msg.points, size, msg.normalized),
         labels=np.array(msg.point_labels, np.int32),
@@ -97,6 +93,19 @@ def label_score(msg: Detection2D) -> float:
 def from_mask(msg: Image) -> Prompt:
     """A rough mask from another node, as the mask prompt."""
     return Prompt(header=msg.header, mask=[msg])
+
+
+def _check_labels(msg: Prompt) -> None:
+    if len(msg.points) != len(msg.point_labels):
+        raise ValueError(
+            f"point_labels: {len(msg.point_labels)} labels; "
+            f"expected {len(msg.points)}, one per point"
+        )
+    for index, label in enumerate(msg.point_labels):
+        if label not in (FOREGROUND, BACKGROUND):
+            raise ValueError(
+                f"point_labels[{index}]: {label}; expected 1 (foreground) or 0 (background)"
+            )
 
 
 def _points(points: Sequence[Point2D], size: Size, normalized: bool) -> npt.NDArray[np.float32]:

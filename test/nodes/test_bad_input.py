@@ -48,7 +48,7 @@ BAD_PROMPTS = {
     "label of no meaning": (
         Prompt(points=[Point2D(x=40.0, y=30.0)], point_labels=[7]),
         INVALID,
-        "label",
+        "point_labels[0]: 7",
     ),
     "empty": (Prompt(), INVALID, "empty"),
     "box of no area": (box_of(0.0, 20.0), INVALID, "box"),

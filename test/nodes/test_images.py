@@ -273,3 +273,20 @@ def test_masks_of_every_depth() -> None:
         np.testing.assert_array_equal(mask, values > 0)
     with pytest.raises(ImageError, match="mask.encoding.*rgb8.*mono8"):
         decode_mask(message(picture(), "rgb8"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"step": 3}, r"mask\.step: 3; expected at least 7"),
+        ({"data": Array("B", bytes(9))}, r"mask\.data: 9 bytes; expected 35"),
+        ({"width": 0}, r"mask\.width: 0"),
+    ],
+)
+def test_a_broken_mask_is_not_called_an_image(changes: dict[str, Any], text: str) -> None:
+    """The error names the field of the prompt."""
+    msg = message(picture()[..., 0], "mono8")
+    for name, value in changes.items():
+        setattr(msg, name, value)
+    with pytest.raises(ImageError, match=text):
+        decode_mask(msg)
