@@ -151,6 +151,19 @@ def test_the_score_is_a_softmax_over_the_text_and_the_background(
     assert scorer.crops(rgb, proposals[:1], ["red"])[0, 0] == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_bias_moves_the_log_odds(
+    scorer: TextScorer, folder: Path, rgb: npt.NDArray[np.uint8], proposals: list[Hypothesis]
+) -> None:
+    """So that a checkpoint's scores say how often they are right; the order stays."""
+    common = Phrases.read(folder)
+    biased = TextScorer(
+        Clip.load(folder, "cpu"), Phrases(common.templates, common.background, -1.5)
+    )
+    scores = [one.crops(rgb, proposals[:2], ["red"])[:, 0] for one in (scorer, biased)]
+    plain, moved = (np.log(score / (1 - score)) for score in scores)
+    np.testing.assert_allclose(moved, plain - 1.5, rtol=1e-2)
+
+
 def test_siglip_gives_its_sigmoid_where_the_background_does_not_fit(
     tmp_path: Path, rgb: npt.NDArray[np.uint8], proposals: list[Hypothesis]
 ) -> None:
@@ -228,6 +241,8 @@ def test_phrases_of_the_same_meaning_do_not_compete() -> None:
         ({"templates": [], "background": [["x"]]}, "at least one"),
         ({"templates": ["{}"], "background": []}, "at least one"),
         ({"templates": ["{}"]}, "background"),
+        ({"templates": ["{}"], "background": [["x"]], "bias": "high"}, "high"),
+        ({"templates": ["{}"], "background": [["x"]], "bias": float("inf")}, "bias: inf"),
         ([], "phrases.json"),
     ],
 )

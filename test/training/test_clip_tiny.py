@@ -71,3 +71,8 @@ def test_an_object_is_not_the_ground(clip: Clip) -> None:
 def test_its_phrases_are_read() -> None:
     """phrases.json is the engine's format and not its defaults."""
     assert Phrases.read(FOLDER) != Phrases()
+
+
+def test_its_scores_are_calibrated() -> None:
+    """A bias that `training.clip.calibrate` found on held-out pictures."""
+    assert 0 < Phrases.read(FOLDER).bias < 3
