@@ -52,9 +52,9 @@ def _draw(
     out: Path,
 ) -> None:
     rays = np.moveaxis(camera.ray_planes, 0, -1)
-    figure = plt.figure(figsize=(12, 3.6 + 2.6 * ((len(masks) + 2) // 3)))
+    figure = plt.figure(figsize=(12, 4.2 + 2.4 * ((len(masks) + 2) // 3)))
     grid = figure.add_gridspec(
-        (len(masks) + 2) // 3 + 1, 6, height_ratios=[1.5] + [1] * ((len(masks) + 2) // 3)
+        (len(masks) + 2) // 3 + 1, 6, height_ratios=[1.9] + [1] * ((len(masks) + 2) // 3)
     )
     picture = figure.add_subplot(grid[0, :])
     picture.imshow(rgb)
@@ -77,7 +77,7 @@ def _draw(
             panel = figure.add_subplot(grid[row, column + place])
             _panel(panel, raw, found.points, colours, box, corners, axes, names, number)
     figure.tight_layout()
-    figure.savefig(out, dpi=80)
+    figure.savefig(out, dpi=100)
 
 
 def _panel(
@@ -98,7 +98,7 @@ def _panel(
     for a, b in EDGES:
         panel.plot(*corners[[a, b]][:, axes].T, color=f"C{number}", linewidth=0.8)
     panel.plot(*box.centroid[list(axes)], "k+", markersize=8)
-    reach = 0.8 * box.size.max()
+    reach = 0.6 * box.size.max()
     for axis, limit in zip(axes, (panel.set_xlim, panel.set_ylim)):
         limit(box.center[axis] - reach, box.center[axis] + reach)
     if axes[1] == 1:

@@ -175,6 +175,29 @@ def test_a_box_contains_its_points_and_turns_with_them(
     np.testing.assert_allclose(again.axes, turn @ box.axes)
 
 
+def test_a_box_leaves_its_points_alone() -> None:
+    """Whatever their memory looks like: they are published as well."""
+    table = render(camera())
+    found = patch(table.depth, table.numbers == 2, box_of(table.numbers == 2), table.camera)
+    before = found.points.copy()
+    fit(found.points)
+    np.testing.assert_array_equal(found.points, before)
+
+
+@pytest.mark.parametrize("most", [100, 3000, 10**9])
+def test_some_points_are_some_of_all(most: int) -> None:
+    """On a grid: about as many as asked for, and the same box."""
+    table = render(camera())
+    found = patch(table.depth, table.numbers == 2, box_of(table.numbers == 2), table.camera)
+    some = found.some(most)
+    assert {tuple(point) for point in some} <= {tuple(point) for point in found.points}
+    assert 0.4 * min(most, len(found.points)) < len(some) < 1.1 * most
+    if most > 100:
+        thing = table.things[1]
+        assert isinstance(thing, Cuboid)
+        assert_is(thing, some)
+
+
 def test_axes_are_named_after_the_cameras() -> None:
     """A box that stands straight before the camera is not turned by 90 degrees."""
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (3000, 3)) * (0.3, 0.1, 0.2)
