@@ -56,8 +56,9 @@ class Objects:
 
     @property
     def sticky(self) -> list[PromptedObject]:
-        """The objects that are answered in every frame, oldest first."""
-        return [item for item in self._objects.values() if item.persistence == Prompt.STICKY]
+        """The objects that are answered in every frame, in the order of their numbers."""
+        sticky = (item for item in self._objects.values() if item.persistence == Prompt.STICKY)
+        return sorted(sticky, key=lambda item: item.instance_id)
 
     def get(self, object_id: str) -> PromptedObject:
         """An object by its name; Refused when it is not known."""

@@ -71,6 +71,19 @@ def test_sticky_objects_do_not_make_room() -> None:
     assert objects.room_for({"a"})
 
 
+def test_sticky_objects_keep_the_order_of_their_message() -> None:
+    """From frame to frame, and also when one of them is chosen among."""
+    objects = Objects(5)
+    some = [objects.propose(msg(name), 1.0, POINT, SIZE) for name in ("a", "b", "c")]
+    objects.remember(some)
+    for item in some:
+        objects.observe(item, found(1, 2))
+    assert [item.object_id for item in objects.sticky] == ["a", "b", "c"]
+    objects.select("c", 1)
+    assert [item.object_id for item in objects.sticky] == ["a", "b", "c"]
+    assert objects.newest({"a", "b", "c"}) == "c"
+
+
 def test_state_is_new_then_tracked_then_lost() -> None:
     objects = Objects(3)
     name = add(objects, msg("a"))
