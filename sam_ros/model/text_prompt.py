@@ -44,12 +44,13 @@ class TextPrompt(nn.Module):
             nn.Conv2d(features, width, kernel_size=1),
             LayerNorm2d(width),
             nn.GELU(),
-            nn.Conv2d(width, width, kernel_size=3, padding=1),
+            nn.Conv2d(width, width, kernel_size=5, padding=2, groups=width),
+            nn.Conv2d(width, width, kernel_size=1),
             LayerNorm2d(width),
         )
         self.resemblance = nn.Sequential(
             nn.GELU(),
-            nn.Conv2d(width, 32, kernel_size=3, padding=1),
+            nn.Conv2d(width, 32, kernel_size=1),
             nn.GELU(),
             nn.Conv2d(32, 1, kernel_size=1),
         )

@@ -176,10 +176,11 @@ def test_equal_to_the_reference_with_vit_b(reference: Any) -> None:
     theirs.load_state_dict(model.state_dict())
     rgb = coffee(1024)
     segmenter = Segmenter(model)
-    wanted = _thresholds(segment_everything(segmenter, rgb, ALL))
-    settings = {"points_per_side": 8, "box_nms_thresh": 1.0, **wanted}
+    settings = {"points_per_side": 4, "box_nms_thresh": 1.0}
+    everything = replace(ALL, points_per_side=4)
+    settings |= _thresholds(segment_everything(segmenter, rgb, everything))
     found = generate(reference, theirs.eval(), rgb, **settings)
-    assert len(found) >= 12
+    assert len(found) >= 6
     assert_equal(segment_everything(segmenter, rgb, EverythingConfig(**settings)), found)
 
 
