@@ -66,6 +66,7 @@ def _serve(nodes: Sequence[SamNode], stop: threading.Event) -> int:
     """Spins until the event, then ends everything; the exit status."""
     import rclpy
     from rclpy.executors import MultiThreadedExecutor
+    from rclpy.task import Future
 
     from sam_ros.nodes.gate import MOST_CALLS
 
@@ -73,13 +74,14 @@ def _serve(nodes: Sequence[SamNode], stop: threading.Event) -> int:
     for node in nodes:
         executor.add_node(node)
     faults: list[BaseException] = []
-    spinner = threading.Thread(target=_spin, args=(executor, stop, faults), name="spin")
+    enough = Future()
+    spinner = threading.Thread(target=_spin, args=(executor, enough, stop, faults), name="spin")
     spinner.start()
     while not stop.wait(LOOK):  # a signal that another thread takes does not end the wait
         pass
     for number in STOP_SIGNALS:  # while Python ends it would take a second one the default way
         signal.signal(number, signal.SIG_IGN)
-    executor.wake()
+    enough.set_result(None)
     spinner.join()  # first, because a callback that begins during the shutdown fails
     ended = _close(nodes)
     executor.shutdown()
@@ -131,10 +133,9 @@ def _close(nodes: Sequence[Any]) -> bool:
     return all(ended)
 
 
-def _spin(executor: Any, stop: threading.Event, faults: list[BaseException]) -> None:
+def _spin(executor: Any, enough: Any, stop: threading.Event, faults: list[BaseException]) -> None:
     try:
-        while not stop.is_set():
-            executor.spin_once()
+        executor.spin_until_future_complete(enough)
     except Exception as error:
         if not stop.is_set():
             faults.append(error)
