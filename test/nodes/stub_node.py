@@ -56,11 +56,11 @@ class StubSegmenter:
         lone = len(prompt.points) == 1 and prompt.box is None and prompt.logits is None
         lone = lone if self.config.multimask is None else self.config.multimask
         if not lone:
-            return Hypotheses((_hypothesis(whole, 0.9, -1),), False)
+            return Hypotheses((hypothesis(whole, 0.9, -1),), False)
         everything = rgb.any(axis=2)
         left = whole & (np.arange(whole.shape[1]) < np.flatnonzero(whole.any(axis=0)).mean())
         masks = ((whole, 0.9, 1), (everything, 0.8, -1), (left, 0.7, 0))
-        return Hypotheses(tuple(_hypothesis(*item) for item in masks), True)
+        return Hypotheses(tuple(hypothesis(*item) for item in masks), True)
 
 
 def _seed(prompt: Prompt) -> tuple[int, int]:
@@ -81,7 +81,7 @@ def _area_at(rgb: npt.NDArray[np.uint8], x: int, y: int) -> Mask:
     return np.asarray(numbers == numbers[y, x])
 
 
-def _hypothesis(mask: Mask, score: float, parent: int) -> Hypothesis:
+def hypothesis(mask: Mask, score: float, parent: int) -> Hypothesis:
     small = cv2.resize(mask.astype(np.float32), LOGITS_SIZE[::-1], interpolation=cv2.INTER_AREA)
     return Hypothesis(
         mask=mask,
@@ -109,7 +109,7 @@ def everything_steps(
     count, numbers = cv2.connectedComponents(rgb.any(axis=2).astype(np.uint8), connectivity=4)
     masks = sorted((numbers == number for number in range(1, count)), key=lambda m: -m.sum())
     scores = (0.9 - 0.2 * index for index in range(len(masks)))
-    found = [_hypothesis(mask, score, -1) for mask, score in zip(masks, scores) if mask.sum() > 1]
+    found = [hypothesis(mask, score, -1) for mask, score in zip(masks, scores) if mask.sum() > 1]
     return [
         item
         for item in found
