@@ -11,14 +11,12 @@ import torch
 pytest.importorskip("transformers", reason="pip install sam_ros[text]")
 
 from sam_ros.engine.clip import Clip
-from sam_ros.engine.phrases import Phrases
 from sam_ros.model import build_sam
-from sam_ros.model.text_prompt import load_text_prompt
+from sam_ros.model.text_prompt import digest, load_text_prompt
 from training.clip.vocabulary import COLOURS, Vocabulary
+from training.text_prompt.asker import Asker, Mixture, Prompts
 from training.text_prompt.scenes import Encoded
 from training.text_prompt.train import (
-    Asker,
-    Prompts,
     Schedule,
     cell_loss,
     export,
@@ -61,9 +59,9 @@ def test_prompts_say_what_fits() -> None:
     names = [concept.name for concept in vocabulary.concepts]
     book, mug = names.index("book"), names.index("mug")
     scene = encoded([book, mug, book], ["red", "red", "blue"])
-    clip, schedule = Clip.load(CLIP, "cpu"), Schedule(prompts=200, taken=0.0, absent=0.2)
+    clip, mixture = Clip.load(CLIP, "cpu"), Mixture(prompts=200, taken=0.0, absent=0.2)
     pictures = torch.eye(3, 128)
-    asker = Asker(clip, Phrases.read(CLIP), schedule, np.random.default_rng(0))
+    asker = Asker(clip, mixture, np.random.default_rng(0))
     asked = asker(scene, pictures)
     assert asked.vectors.shape == (200, 128) and not asked.taken.any()
     by_picture = ~asked.by_words
@@ -71,7 +69,7 @@ def test_prompts_say_what_fits() -> None:
     assert (asked.vectors[by_picture, :3] == asked.fitting[by_picture].float()).all()
     said = {tuple(row) for row in asked.fitting[asked.by_words].tolist()}
     assert {(True, False, True), (False, True, False), (False, False, False)} <= said
-    some = Asker(clip, Phrases.read(CLIP), Schedule(taken=1.0), np.random.default_rng(0))
+    some = Asker(clip, Mixture(taken=1.0), np.random.default_rng(0))
     asked = some(scene, pictures)
     assert asked.taken.sum(1).tolist() == [1] * 8 and not (asked.taken & asked.fitting).any()
 
@@ -96,8 +94,6 @@ def test_it_learns_and_is_written_for_its_models(tmp_path: Path) -> None:
     again.load(tmp_path / "state.pt")
     assert again.step == 41
     files = {name: tmp_path / name for name in ("sam", "clip")}
-    from sam_ros.model.text_prompt import digest
-
     for path in files.values():
         path.write_text(path.name)
     path = tmp_path / "text.safetensors"

@@ -23,15 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam_ros.engine.clip import Clip
-from sam_ros.engine.phrases import Phrases
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.model import Sam, build_sam
 from sam_ros.model.layers import crop
 from sam_ros.model.text_prompt import TextPrompt, as_mask_prompt, digest
-from training.clip.captions import Speaker, fits
-from training.clip.colours import named
-from training.clip.vocabulary import COLOURS, Vocabulary
 from training.losses import mask_loss, true_iou
+from training.text_prompt.asker import Asker, Mixture, Prompts
 from training.text_prompt.scenes import Encoded, prepare
 
 PARTS = ("prompt", "average", "optimizer")
@@ -43,12 +40,8 @@ class Schedule:
     """What is fixed about a run."""
 
     scenes: int = 4  # of a step
-    prompts: int = 8  # of a scene ...
-    decoded: int = 2  # ... of which so many go through the decoder ...
+    decoded: int = 2  # prompts of a scene that go through the decoder ...
     decoded_from: float = 0.4  # ... once the cells have had this share of the time
-    words: float = 0.5  # share of the prompts that are words
-    absent: float = 0.15  # share of the prompts that are words for what is not there
-    taken: float = 0.3  # share of the prompts that some other object was the answer to before
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warm_up_steps: int = 100
@@ -58,89 +51,6 @@ class Schedule:
         """Learning rate: linear warm-up, then cosine to one hundredth."""
         cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         return self.learning_rate * cosine * min(1.0, (step + 1) / self.warm_up_steps)
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """B prompts of one scene with K objects.
-
-    Attributes:
-        vectors: (B, D) of unit length.
-        fitting: (B, K) bool, the objects that each may mean; none: the thing is absent.
-        taken: (B, K) bool, objects that were an answer before.
-        by_words: (B,) bool.
-    """
-
-    vectors: Tensor
-    fitting: Tensor
-    taken: Tensor
-    by_words: Tensor
-
-
-class Asker:
-    """Makes prompts for scenes.
-
-    Args:
-        clip: whose vectors the prompts are.
-        phrases: what is said around words, as the engine says it.
-        rng: chooses.
-    """
-
-    def __init__(self, clip: Clip, phrases: Phrases, schedule: Schedule, rng: np.random.Generator):
-        self._clip, self._phrases, self._schedule, self._rng = clip, phrases, schedule, rng
-        self._vocabulary = Vocabulary.read()
-        self._speaker = Speaker(self._vocabulary, rng)
-        self._words: dict[str, Tensor] = {}
-
-    def __call__(self, scene: Encoded, pictures: Tensor) -> Prompts:
-        """Prompts for a scene whose objects have (K, D) vectors of their pictures."""
-        count, schedule = len(scene.labels), self._schedule
-        rows = [self._one(scene, pictures) for _ in range(schedule.prompts)]
-        vectors, fitting, by_words = zip(*rows, strict=True)
-        fitting = torch.from_numpy(np.stack(fitting))
-        taken = torch.zeros(schedule.prompts, count, dtype=torch.bool)
-        for row in np.flatnonzero(self._rng.random(schedule.prompts) < schedule.taken):
-            taken[row, int(self._rng.integers(count))] = True
-        return Prompts(torch.stack(vectors), fitting & ~taken, taken, torch.tensor(by_words))
-
-    def _one(self, scene: Encoded, pictures: Tensor) -> tuple[Tensor, np.ndarray, bool]:
-        draw, count = self._rng.random(), len(scene.labels)
-        if draw < self._schedule.absent:
-            caption = (
-                self._speaker.nonsense()
-                if self._rng.random() < 0.2
-                else self._speaker.of(int(self._rng.integers(len(self._vocabulary.concepts))))
-            )
-            return self._caption(scene, caption)
-        index = int(self._rng.integers(count))
-        if draw > self._schedule.absent + self._schedule.words:
-            return pictures[index], np.arange(count) == index, False
-        label, colours = int(scene.labels[index]), named(scene.colours[index].numpy())
-        coloured = len(colours) and self._rng.random() < 0.5
-        if coloured:
-            return self._caption(
-                scene, self._speaker.coloured(label, int(self._rng.choice(colours)))
-            )
-        if label < 0:
-            return pictures[index], np.arange(count) == index, False
-        draw = self._rng.random()
-        kinds = self._vocabulary.concepts[label].kinds
-        if kinds and draw < 0.15:
-            return self._caption(scene, self._speaker.kind(str(self._rng.choice(kinds))))
-        return self._caption(scene, self._speaker.of(label))
-
-    def _caption(self, scene: Encoded, caption) -> tuple[Tensor, np.ndarray, bool]:
-        colours = np.zeros((len(scene.labels), len(COLOURS)), bool)
-        for row, share in enumerate(scene.colours.numpy()):
-            colours[row, named(share)] = True
-        right = fits([caption], scene.labels.numpy(), colours)[:, 0] > 0
-        return self.words(caption.text), right, True
-
-    def words(self, text: str) -> Tensor:
-        """(D,) The vector of a sentence."""
-        if text not in self._words:
-            self._words[text] = self._clip.embed_texts([text])[0].clone()
-        return self._words[text]
 
 
 def scene_loss(
@@ -274,7 +184,7 @@ class Material:
 def run(args: argparse.Namespace, schedule: Schedule) -> None:
     """Encode what is not encoded yet, and train until the time is used up."""
     sam = build_sam("sam_tiny", args.sam).requires_grad_(False)
-    clip, phrases = Clip.load(args.clip, "cpu"), Phrases.read(args.clip)
+    clip = Clip.load(args.clip, "cpu")
     shards = sorted(args.scenes.glob("*.npz"))[: args.shards]
     scenes = prepare(shards, args.sam, Segmenter(sam), clip.pixels.colour, args.out, args.every)
     material = Material(scenes, clip)
@@ -285,7 +195,7 @@ def run(args: argparse.Namespace, schedule: Schedule) -> None:
     if args.resume and saved.exists():
         state.load(saved)
     rng = np.random.default_rng((args.seed, state.step))
-    asker = Asker(clip, phrases, schedule, rng)
+    asker = Asker(clip, Mixture(), rng)
     budget = 60.0 * args.minutes
     last = saved_at = time.process_time()
     with (args.out / "log.csv").open("a", newline="") as file:
