@@ -25,9 +25,10 @@ class GridDecoder:
 
     def __init__(self, sam: Sam, embedding: Embedding) -> None:
         self._sam, self._embedding = sam, embedding
-        features = embedding.features
+        self._dtype = sam.mask_decoder.iou_token.weight.dtype
+        self._features = features = embedding.features.to(self._dtype)
         self._cells = features.shape[2:]
-        self._pe = crop(sam.prompt_encoder.get_dense_pe(), features)
+        self._pe = crop(sam.prompt_encoder.get_dense_pe(), features).to(self._dtype)
         self._together = max(1, CACHE // (self._cells.numel() * sam.prompt_encoder.dim))
         self._shared: SharedImage | None = None
         image = sam.mask_decoder.image_tokens(features, self._encode(np.zeros((2, 2)))[1])
@@ -54,7 +55,7 @@ class GridDecoder:
         return torch.cat(logits), torch.cat(quality)
 
     def _decode(self, points: npt.NDArray[np.float64], threshold: float) -> tuple[Tensor, Tensor]:
-        decoder, features = self._sam.mask_decoder, self._embedding.features
+        decoder, features = self._sam.mask_decoder, self._features
         sparse, dense = self._encode(points)
         tokens, image = self._attend(decoder.output_tokens(sparse), dense)
         quality = decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
@@ -70,7 +71,7 @@ class GridDecoder:
     def _attend(self, tokens: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
         """The output tokens, and the image (B, N, C), after the transformer."""
         decoder = self._sam.mask_decoder
-        image = self._shared or decoder.image_tokens(self._embedding.features, dense)
+        image = self._shared or decoder.image_tokens(self._features, dense)
         return decoder.transformer(image, self._pe, tokens, wanted=1 + decoder.num_mask_tokens)
 
     def _encode(self, points: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor]:
@@ -80,4 +81,7 @@ class GridDecoder:
         coords = self._embedding.transform.to_input(points)[:, None]
         labels = torch.ones(len(points), 1, dtype=torch.int32, device=device)
         clicks = torch.from_numpy(coords).to(device), labels
-        return encoder(points=clicks, boxes=None, masks=None)
+        sparse, dense = encoder(points=clicks, boxes=None, masks=None)
+        if dense.stride(0) == 0:  # one for all of them, which it shall stay
+            return sparse.to(self._dtype), dense[:1].to(self._dtype).expand_as(dense)
+        return sparse.to(self._dtype), dense.to(self._dtype)

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from sam_ros.model.layers import FeedForward
 
-
 WORTH_IT = 16  # tokens: to project that many costs as much as to project the image
 
 

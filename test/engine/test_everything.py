@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from reference_everything import AsReference, generate, same
 
 from sam_ros.engine.everything import (
@@ -282,3 +283,18 @@ def test_settings_out_of_range_are_named(setting: dict[str, Any]) -> None:
 def test_what_is_no_picture_is_refused(tiny: Sam) -> None:
     with pytest.raises(ValueError, match="rgb"):
         segment_everything(Segmenter(tiny), np.zeros((4, 4), np.uint8), ALL)
+
+
+@pytest.mark.parametrize("name", ["pair", "tiny"])
+def test_a_decoder_in_another_precision(
+    name: str, sharp: Picture, request: pytest.FixtureRequest
+) -> None:
+    """As on a GPU, where it is bfloat16; in double precision nothing but the casting shows."""
+    given = request.getfixturevalue(name)
+    sam = copy.deepcopy(given[1].sam if name == "pair" else given)
+    expected = segment_everything(Segmenter(sam), sharp, ALL)
+    sam.mask_decoder.to(torch.float64)
+    found = segment_everything(Segmenter(sam), sharp, ALL)
+    assert len(found) == len(expected)
+    for item in found[:10]:
+        assert max(same(item.mask, other.mask) for other in expected) > 0.99
