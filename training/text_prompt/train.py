@@ -191,7 +191,8 @@ def run(args: argparse.Namespace, schedule: Schedule) -> None:
     clip_dim = clip.embed_texts(["a"]).shape[1]
     state = new_state(clip_dim, sam, schedule, args.seed)
     made_for = {"sam": digest(args.sam), "clip": digest(args.clip / "model.safetensors")}
-    saved = args.out / "state.pt"
+    # A state is of use for its own model and CLIP only.
+    saved = args.out / "-".join(("state", *(made_for[k][:12] for k in ("sam", "clip"))))
     if args.resume and saved.exists():
         state.load(saved)
     rng = np.random.default_rng((args.seed, state.step))
