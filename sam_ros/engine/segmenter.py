@@ -91,8 +91,8 @@ class Segmenter:
         for batch in batches(prompts, config.multimask, config.prompts_per_batch):
             asked = [prompts[index] for index in batch.indices]
             found = self._find(embedding, upsampler, asked, batch.multimask)
-            if batch.multimask and self.sam.second_look:
-                found = self._look_again(embedding, upsampler, asked, found)
+            for look in range(1, self.sam.looks if batch.multimask else 1):
+                found = self._look_again(embedding, upsampler, asked, found, refine=look > 1)
             for index, candidates in zip(batch.indices, found, strict=True):
                 answers[index] = rank(prompts[index], candidates, config).packed()
         return [answers[index] for index in range(len(prompts))]
@@ -132,10 +132,12 @@ class Segmenter:
         upsampler: Upsampler,
         prompts: Sequence[Prompt],
         found: Sequence[Sequence[Hypothesis]],
+        refine: bool,
     ) -> list[list[Hypothesis]]:
         """The masks of lone clicks asked for again, each with its own box beside the click.
 
-        How likely a mask is meant was said at the first look: its predicted IoU stays.
+        To refine, each mask's logits are a prompt as well. How likely a mask is meant was said at
+        the first look: its predicted IoU stays.
         """
         better = [list(candidates) for candidates in found]
         places = [
@@ -147,8 +149,12 @@ class Segmenter:
         limit = self.config.prompts_per_batch
         for start in range(0, len(places), limit):
             some = places[start : start + limit]
-            boxed = [replace(prompts[row], box=found[row][column].box) for row, column in some]
-            second = self._find(embedding, upsampler, boxed, multimask=False)
+            seen = [found[row][column] for row, column in some]
+            asked = [
+                replace(prompts[row], box=item.box, logits=item.logits if refine else None)
+                for (row, _), item in zip(some, seen, strict=True)
+            ]
+            second = self._find(embedding, upsampler, asked, multimask=False)
             for (row, column), (again,) in zip(some, second, strict=True):
                 if again.area:
                     trusted = found[row][column].predicted_iou

@@ -23,14 +23,14 @@ class Sam(nn.Module):
         side_step: images are padded until both sides are a multiple of it, pixels. The paper's
             models take squares: it is their ``image_size``.
         mask_threshold: logits above it belong to the mask.
-        second_look: each mask of a lone click is worth asking for again with its own box. Off as
-            in the paper; a small model answers a box far better than a click.
+        looks: how often the masks of a lone click are asked for, each with what the one before
+            gave. Once as in the paper; a small model answers a box far better than a click.
     """
 
     pixel_mean: Tensor
     pixel_std: Tensor
     mask_threshold: float = 0.0
-    second_look: bool = False
+    looks: int = 1
 
     def __init__(
         self,

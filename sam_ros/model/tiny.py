@@ -11,7 +11,7 @@ from sam_ros.model.transformer import TwoWayTransformer
 CHANNELS = TinyChannels(coarse=128, stride8=32, stride4=16)
 
 
-def build_sam_tiny(image_size: int = 384) -> Sam:
+def build_sam_tiny(image_size: int = 512) -> Sam:
     """Build ``sam_tiny`` with initial weights.
 
     Args:
@@ -27,7 +27,7 @@ def build_sam_tiny(image_size: int = 384) -> Sam:
         image_size,
         side_step=PATCH,
     )
-    sam.second_look = True
+    sam.looks = 3
     return sam
 
 

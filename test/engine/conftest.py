@@ -82,7 +82,7 @@ def sam(reference: Any) -> Any:
     ).eval()  # fmt: skip
     _randomise(model)
     model.image_size = IMAGE_SIZE
-    model.second_look = False
+    model.looks = 1
     return model
 
 
