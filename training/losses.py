@@ -19,8 +19,8 @@ def mask_loss(logits: Tensor, targets: Tensor, focal: float) -> Tensor:
         logits: (N, M, h, w).
         targets: (N, h, w) coverage 0..1.
         focal: 0 for 4 x cross entropy + dice (easier at the start), 1 for the paper's
-            20 x focal + dice, between them a blend. Both classes weigh a half in the focal loss: with
-            its paper's 0.25 for foreground, what is unsure falls out of the mask.
+            20 x focal + dice, between them a blend. Both classes weigh a half in the focal loss:
+            with its paper's 0.25 for foreground, what is unsure falls out of the mask.
 
     Returns:
         (N, M).
