@@ -79,6 +79,27 @@ def remove_islands(mask: Mask, min_area: int, keep: Pixels | None = None) -> Mas
     return mask if stays[1:].all() else stays[labels]
 
 
+def island_at(mask: Mask, pixel: Pixels) -> Mask:
+    """The one region of a mask that holds a pixel.
+
+    Args:
+        mask: (H, W) bool.
+        pixel: (2,) x, y.
+
+    Returns:
+        (H, W) bool; ``mask`` itself when the pixel is not in it, or when it is one region.
+    """
+    if not mask[pixel[1], pixel[0]]:
+        return mask
+    rows, columns = pixels_of(tight_box(mask))
+    labels, areas = labelled(np.ascontiguousarray(mask[rows, columns]).view(np.uint8), 8)
+    if len(areas) <= 2:  # background and one region
+        return mask
+    result = np.zeros_like(mask)
+    result[rows, columns] = labels == labels[pixel[1] - rows.start, pixel[0] - columns.start]
+    return result
+
+
 def _may_change(mask: Mask, min_area: int) -> bool:
     """Whether some island or hole is narrow enough: one of N pixels is not wider than N.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from sam_ros.engine.decoder import make_decoder
 from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.encoder import Encoder, TorchEncoder
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
-from sam_ros.engine.islands import clean
+from sam_ros.engine.islands import clean, island_at
 from sam_ros.engine.prompt import FOREGROUND, Prompt
 from sam_ros.engine.ranking import is_single_click, pixels_at, rank
 from sam_ros.engine.transform import Size, Transform
@@ -91,8 +92,8 @@ class Segmenter:
         for batch in batches(prompts, config.multimask, config.prompts_per_batch):
             asked = [prompts[index] for index in batch.indices]
             found = self._find(embedding, upsampler, asked, batch.multimask)
-            for look in range(1, self.sam.looks if batch.multimask else 1):
-                found = self._look_again(embedding, upsampler, asked, found, refine=look > 1)
+            if batch.multimask and self.sam.looks > 1:
+                found = self._look_again(embedding, upsampler, asked, found)
             for index, candidates in zip(batch.indices, found, strict=True):
                 answers[index] = rank(prompts[index], candidates, config).packed()
         return [answers[index] for index in range(len(prompts))]
@@ -132,12 +133,12 @@ class Segmenter:
         upsampler: Upsampler,
         prompts: Sequence[Prompt],
         found: Sequence[Sequence[Hypothesis]],
-        refine: bool,
     ) -> list[list[Hypothesis]]:
         """The masks of lone clicks asked for again, each with its own box beside the click.
 
-        To refine, each mask's logits are a prompt as well. How likely a mask is meant was said at
-        the first look: its predicted IoU stays.
+        From the third look on each mask's logits are a prompt as well. How likely a mask is meant
+        was said at the first look: its predicted IoU stays. In the end a mask is the one region
+        that was clicked; before, its scattered regions tell how far the object reaches.
         """
         better = [list(candidates) for candidates in found]
         places = [
@@ -147,18 +148,19 @@ class Segmenter:
             if first.area and is_single_click(prompts[row])
         ]
         limit = self.config.prompts_per_batch
-        for start in range(0, len(places), limit):
+        for look, start in product(range(1, self.sam.looks), range(0, len(places), limit)):
             some = places[start : start + limit]
-            seen = [found[row][column] for row, column in some]
+            seen = [better[row][column] for row, column in some]
             asked = [
-                replace(prompts[row], box=item.box, logits=item.logits if refine else None)
+                replace(prompts[row], box=item.box, logits=item.logits if look > 1 else None)
                 for (row, _), item in zip(some, seen, strict=True)
             ]
-            second = self._find(embedding, upsampler, asked, multimask=False)
-            for (row, column), (again,) in zip(some, second, strict=True):
+            answers = self._find(embedding, upsampler, asked, multimask=False)
+            for (row, column), item, (again,) in zip(some, seen, answers, strict=True):
                 if again.area:
-                    trusted = found[row][column].predicted_iou
-                    better[row][column] = replace(again, predicted_iou=trusted)
+                    better[row][column] = replace(again, predicted_iou=item.predicted_iou)
+        for row, column in places:
+            better[row][column] = _clicked_region(prompts[row], better[row][column])
         return better
 
 
@@ -168,6 +170,15 @@ def _validate(prompts: Sequence[Prompt], size: Size, low_size: Size) -> None:
             prompt.validate(size, low_size)
         except ValueError as error:
             raise ValueError(f"prompts[{index}]: {error}") from None
+
+
+def _clicked_region(prompt: Prompt, item: Hypothesis) -> Hypothesis:
+    """A mask without what does not hang together with the click."""
+    clicked = pixels_at(prompt.points[prompt.labels == FOREGROUND], item.mask.shape)
+    mask = island_at(item.mask, clicked[0]) if len(clicked) else item.mask
+    if mask is item.mask:
+        return item
+    return replace(item, mask=mask, area=int(np.count_nonzero(mask)), box=tight_box(mask))
 
 
 def _hypothesis(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from engine_cases import rectangle
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from sam_ros.engine.islands import clean, fill_holes, remove_islands
+from sam_ros.engine.islands import clean, fill_holes, island_at, remove_islands
 
 SIZE = (60, 80)
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=16))
@@ -105,3 +106,20 @@ def regions(mask: npt.NDArray[np.bool_], corners: bool) -> list[list[tuple[int, 
             region += near
         found.append(region)
     return found
+
+
+@given(mask=masks, seed=st.integers(0, 1000))
+def test_the_island_of_a_pixel(mask: npt.NDArray[np.bool_], seed: int) -> None:
+    """It holds the pixel, is a part of the mask, and no pixel of the rest touches it."""
+    rng = np.random.default_rng(seed)
+    y, x = (int(rng.integers(side)) for side in mask.shape)
+    island = island_at(mask, np.array((x, y)))
+    if not mask[y, x]:
+        assert island is mask
+        return
+    assert island[y, x]
+    assert not (island & ~mask).any()
+    touched = cv2.dilate(island.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    assert not (touched & mask & ~island).any()
+    count, _ = cv2.connectedComponents(island.astype(np.uint8), connectivity=8)
+    assert count == 2
