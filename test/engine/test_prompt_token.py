@@ -142,8 +142,8 @@ def test_a_projection_that_always_says_yes_comes_to_an_end(
 
 def test_a_click_refines_what_a_token_found(segmenter: Segmenter, embedding: Embedding) -> None:
     """Token, click and fed-back logits go together, and the token is read."""
-    low = np.full(segmenter.sam.prompt_encoder.mask_input_size, -2, np.float32)
     point = {"points": np.array([[35, 30]], np.float32), "labels": np.array([1], np.int32)}
+    low = segmenter.segment(embedding, [Prompt(**point)])[0].best.logits
     tokens = [None, *(np.full(128, value, np.float32) for value in (0.0, 3.0))]
     prompts = [Prompt(**point, logits=low, token=token) for token in tokens]
     answers = segmenter.segment(embedding, prompts)
