@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from safetensors.torch import save_file
@@ -28,6 +29,7 @@ from sam_ros.model.checkpoint import load_checkpoint
 from sam_ros.model.sam import Sam
 from sam_ros.model.tiny import build_sam_tiny, set_image_size
 from training.losses import affinity_loss, mask_loss, true_iou
+from training.resume import Resumable
 from training.rounds import Prompts, decode, decode_rough, first_prompts, with_corrections
 from training.samples import Recipe, Sample, Samples
 
@@ -78,28 +80,15 @@ class Schedule:
 
 
 @dataclass
-class State:
+class State(Resumable):
     """Everything that a stopped run needs to go on."""
 
+    PARTS: ClassVar = ("sam", "average", "optimizer")
     sam: Sam
     average: Sam
     optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
-
-    def save(self, path: Path) -> None:
-        """Write the state; the file is complete whenever it exists."""
-        partial = path.with_suffix(".partial")
-        content = {k: getattr(self, k).state_dict() for k in ("sam", "average", "optimizer")}
-        torch.save({**content, "step": self.step, "seconds": self.seconds}, partial)
-        partial.rename(path)
-
-    def load(self, path: Path) -> None:
-        """Read a state that :meth:`save` wrote."""
-        content = torch.load(path, weights_only=True)
-        for key in ("sam", "average", "optimizer"):
-            getattr(self, key).load_state_dict(content[key])
-        self.step, self.seconds = content["step"], content["seconds"]
 
 
 def new_state(

@@ -14,6 +14,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -28,11 +29,11 @@ from training.clip.meanings import Meanings
 from training.clip.pictures import Batch, Pictures
 from training.clip.towers import EMBEDDING, embed_pictures, embed_texts, make_model, make_processor
 from training.clip.vocabulary import Vocabulary
+from training.resume import Resumable
 from training.train import use_bf16_linears
 
 HOTTEST = math.log(50.0)  # upper bound of the logit scale's logarithm
 COLUMNS = ("step", "seconds", "loss", "texts", "top1", "scale")
-PARTS = ("model", "meanings", "average", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -58,29 +59,16 @@ class Schedule:
 
 
 @dataclass
-class State:
+class State(Resumable):
     """Everything that a stopped run needs to go on."""
 
+    PARTS: ClassVar = ("model", "meanings", "average", "optimizer")
     model: CLIPModel
     meanings: Meanings
     average: CLIPModel
     optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
-
-    def save(self, path: Path) -> None:
-        """Write the state; the file is complete whenever it exists."""
-        partial = path.with_suffix(".partial")
-        content = {k: getattr(self, k).state_dict() for k in PARTS}
-        torch.save({**content, "step": self.step, "seconds": self.seconds}, partial)
-        partial.rename(path)
-
-    def load(self, path: Path) -> None:
-        """Read a state that :meth:`save` wrote."""
-        content = torch.load(path, weights_only=True)
-        for key in PARTS:
-            getattr(self, key).load_state_dict(content[key])
-        self.step, self.seconds = content["step"], content["seconds"]
 
 
 def new_state(

@@ -14,6 +14,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -28,10 +29,10 @@ from sam_ros.model import Sam, build_sam
 from sam_ros.model.layers import crop
 from sam_ros.model.text_prompt import TextPrompt, as_mask_prompt, digest
 from training.losses import mask_loss, true_iou
+from training.resume import Resumable
 from training.text_prompt.asker import Asker, Mixture, Prompts
 from training.text_prompt.scenes import Encoded, prepare
 
-PARTS = ("prompt", "average", "optimizer")
 COLUMNS = ("step", "seconds", "loss", "cells", "iou_picture", "iou_words")
 
 
@@ -97,28 +98,15 @@ def cell_loss(logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 @dataclass
-class State:
+class State(Resumable):
     """Everything that a stopped run needs to go on."""
 
+    PARTS: ClassVar = ("prompt", "average", "optimizer")
     prompt: TextPrompt
     average: TextPrompt
     optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
-
-    def save(self, path: Path) -> None:
-        """Write the state; the file is complete whenever it exists."""
-        partial = path.with_suffix(".partial")
-        content = {k: getattr(self, k).state_dict() for k in PARTS}
-        torch.save({**content, "step": self.step, "seconds": self.seconds}, partial)
-        partial.rename(path)
-
-    def load(self, path: Path) -> None:
-        """Read a state that :meth:`save` wrote."""
-        content = torch.load(path, weights_only=True)
-        for key in PARTS:
-            getattr(self, key).load_state_dict(content[key])
-        self.step, self.seconds = content["step"], content["seconds"]
 
 
 def new_state(clip_dim: int, sam: Sam, schedule: Schedule, seed: int) -> State:
