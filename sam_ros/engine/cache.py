@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # embeddings are torch's; keeping them needs no torch
     from sam_ros.engine.embedding import Embedding
 
 
-MOST_BYTES = 256 << 20
+MOST_BYTES = 256 << 20  # which the nodes' parameter changes
 
 
 class EmbeddingCache:

@@ -27,12 +27,14 @@ class FrameSegmenter:
         segmenter: the loaded model.
         frames: whose embeddings are worth remembering.
         tally: told of every run.
-        capacity: embeddings that are remembered.
+        embeddings: where they are remembered.
     """
 
-    def __init__(self, segmenter: Segmenter, frames: Frames, tally: Tally, capacity: int) -> None:
+    def __init__(
+        self, segmenter: Segmenter, frames: Frames, tally: Tally, embeddings: EmbeddingCache
+    ) -> None:
         self._segmenter, self._frames, self._tally = segmenter, frames, tally
-        self._embeddings = EmbeddingCache(capacity)
+        self._embeddings = embeddings
 
     @property
     def device(self) -> str:

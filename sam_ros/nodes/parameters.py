@@ -11,6 +11,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from sam_ros.engine.cache import MOST_BYTES, EmbeddingCache
 from sam_ros.engine.config import EngineConfig, EverythingConfig
 
 MULTIMASK = {"auto": None, "always": True, "never": False}
@@ -107,6 +108,13 @@ class Parameters:
         "it was made on. A picture of 1920 x 1080 px takes 6 MB, an embedding 1 to 4 MB.",
         low=1,
         high=256,
+    )
+    embedding_cache_mb: int = _declare(
+        MOST_BYTES >> 20,
+        "Most memory of the device that remembered embeddings take together [MB, of 2^20 bytes]; "
+        "the latest one is kept whatever it takes.",
+        low=1,
+        high=65536,
     )
     multimask: str = _declare(
         "auto",
@@ -248,6 +256,10 @@ class Parameters:
             max_area_fraction=self.max_area_fraction,
             min_area_px=self.min_area_px,
         )
+
+    def embedding_cache(self) -> EmbeddingCache:
+        """A place for embeddings, of the size that the parameters give it."""
+        return EmbeddingCache(self.embedding_cache_size, self.embedding_cache_mb << 20)
 
     def everything_config(self) -> EverythingConfig:
         """The part of the parameters that everything mode reads."""

@@ -60,7 +60,7 @@ class Segmentation:
         self._frames, self._tally, self._parameters = frames, tally, parameters
         self._throttle = throttle
         self.objects = Objects(parameters.max_objects, labels)
-        self.model = FrameSegmenter(segmenter, frames, tally, parameters.embedding_cache_size)
+        self.model = FrameSegmenter(segmenter, frames, tally, parameters.embedding_cache())
         self.stage = Stage(self.objects, publish)
         self._text = TextPrompts(
             segmenter,

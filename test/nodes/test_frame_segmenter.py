@@ -14,6 +14,7 @@ from node_client import RED, mask_of, scene
 from std_msgs.msg import Header
 from stub_node import StubSegmenter
 
+from sam_ros.engine.cache import EmbeddingCache
 from sam_ros.engine.config import EngineConfig
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Prompt
@@ -34,7 +35,7 @@ class Bench:
     def __init__(self) -> None:
         self.tally, frames = Tally(lambda _: None), Frames(3)
         self.stub: Any = StubSegmenter(EngineConfig())
-        self.model = FrameSegmenter(self.stub, frames, self.tally, 2)
+        self.model = FrameSegmenter(self.stub, frames, self.tally, EmbeddingCache(2))
         self.frame = frame(1)
         frames.add(self.frame)
 

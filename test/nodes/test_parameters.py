@@ -64,6 +64,12 @@ def test_names_of_others_are_passed_by() -> None:
     assert Parameters().changed(setting, live_only=True) == Parameters()
 
 
+def test_embeddings_are_bounded_by_number_and_by_megabytes() -> None:
+    cache = Parameters(embedding_cache_size=3, embedding_cache_mb=2).embedding_cache()
+    assert (cache.capacity, cache.most_bytes) == (3, 2 * 2**20)
+    assert Parameters().embedding_cache().most_bytes == 256 * 2**20
+
+
 @pytest.mark.parametrize(("name", "value"), [("auto", None), ("always", True), ("never", False)])
 def test_multimask_reaches_the_engine(name: str, value: bool | None) -> None:
     assert Parameters(multimask=name).engine_config().multimask is value
