@@ -56,7 +56,7 @@ class TinyPromptEncoder(PromptEncoder):
         if boxes is not None:
             box, box_weights = self._draw_boxes(boxes)
         mask = nothing if masks is None else torch.tanh(masks / MASK_SCALE)
-        mask_weights = torch.cat([mask.clamp(min=0), torch.zeros_like(mask)], dim=1)
+        mask_weights = torch.cat([mask.clamp(min=0), (-mask).clamp(min=0)], dim=1)
 
         dense = self.mask_downscaling(torch.cat([clicks, box, mask], dim=1))
         if masks is None:
