@@ -18,6 +18,7 @@ from torch import Tensor
 from sam_ros.engine.boxes import clip_box
 from sam_ros.engine.prompt import Prompt
 from sam_ros.engine.transform import Transform
+from sam_ros.engine.upload import send
 from sam_ros.model.prompt_encoder import PromptEncoder
 
 Kind = tuple[int, bool, bool, bool]
@@ -107,17 +108,18 @@ def _encode_kind(
     if count:
         coords = transform.to_input(np.stack([prompt.points for prompt in prompts]))
         labels = np.stack([prompt.labels for prompt in prompts]).astype(np.int32)
-        points = torch.from_numpy(coords).to(device), torch.from_numpy(labels).to(device)
+        points = send(torch.from_numpy(coords), device), send(torch.from_numpy(labels), device)
     if boxed:
-        boxes = torch.from_numpy(np.stack([_box(prompt, transform) for prompt in prompts]))
-        boxes = boxes.to(device)
+        corners = np.stack([_box(prompt, transform) for prompt in prompts])
+        boxes = send(torch.from_numpy(corners), device)
     if masked:
         low_size = encoder.mask_input_size
-        masks = torch.cat([_mask(prompt, transform, low_size) for prompt in prompts]).to(device)
+        drawn = torch.cat([_mask(prompt, transform, low_size) for prompt in prompts])
+        masks = send(drawn, device)
     sparse, dense = encoder(points=points, boxes=boxes, masks=masks)
     if worded:
         words = np.stack([prompt.token for prompt in prompts if prompt.token is not None])
-        tokens = torch.from_numpy(words).to(device)
+        tokens = send(torch.from_numpy(words), device)
         sparse = torch.cat([sparse, tokens[:, None].to(sparse.dtype)], dim=1)
     return sparse, dense
 

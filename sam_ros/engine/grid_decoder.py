@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sam_ros.engine.embedding import Embedding
+from sam_ros.engine.upload import send
 from sam_ros.model import Sam
 from sam_ros.model.layers import crop
 from sam_ros.model.transformer import SharedImage
@@ -80,7 +81,7 @@ class GridDecoder:
         device = self._pe.device
         coords = self._embedding.transform.to_input(points)[:, None]
         labels = torch.ones(len(points), 1, dtype=torch.int32, device=device)
-        clicks = torch.from_numpy(coords).to(device), labels
+        clicks = send(torch.from_numpy(coords), device), labels
         sparse, dense = encoder(points=clicks, boxes=None, masks=None)
         if dense.stride(0) == 0:  # one for all of them, which it shall stay
             return sparse.to(self._dtype), dense[:1].to(self._dtype).expand_as(dense)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
-from itertools import product
+from itertools import groupby, product
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,13 @@ from sam_ros.engine.islands import clean, island_at
 from sam_ros.engine.prompt import FOREGROUND, Prompt
 from sam_ros.engine.ranking import is_single_click, pixels_at, rank
 from sam_ros.engine.transform import Size, Transform
-from sam_ros.engine.upload import Upload
+from sam_ros.engine.upload import fetch, upload
 from sam_ros.engine.upsampling import Patch, Upsampler
 from sam_ros.model import Sam
+
+MOST_TOGETHER = 4  # pictures in a batch
+
+Picture = npt.NDArray[np.uint8]
 
 
 class Segmenter:
@@ -45,15 +50,29 @@ class Segmenter:
         self.config = config or EngineConfig()
         self.encoder = encoder or TorchEncoder(sam)
         self._decoder = make_decoder(sam)
-        self._upload = Upload(sam.device)
+        self._upsampler: Upsampler | None = None
 
     @property
     def runtime(self) -> str:
         """What runs the image encoder and in which precision, as "torch float32"."""
         return f"{self.encoder.runtime} {str(self.encoder.dtype).removeprefix('torch.')}"
 
-    @torch.inference_mode()
-    def set_image(self, rgb: npt.NDArray[np.uint8]) -> Embedding:
+    @property
+    def most_together(self) -> int:
+        """Pictures that are worth encoding in one batch.
+
+        On a GPU, which one picture of a small model leaves idle. On a CPU a batch takes as long as
+        its pictures one after the other, and the first of them would wait for the last.
+        """
+        return MOST_TOGETHER if self.sam.device.type == "cuda" else 1
+
+    def twin(self, config: EngineConfig) -> Segmenter:
+        """The same model, weights and recordings, with settings of its own: another camera's."""
+        other = copy(self)
+        other.config = config
+        return other
+
+    def set_image(self, rgb: Picture) -> Embedding:
         """Encode a picture once; every prompt on it then costs a light decoding.
 
         Args:
@@ -62,13 +81,32 @@ class Segmenter:
         Raises:
             ValueError: the array is something else.
         """
-        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
-            raise ValueError(f"rgb: {rgb.dtype} of shape {rgb.shape}; expected uint8 of (H, W, 3)")
-        transform = Transform((rgb.shape[0], rgb.shape[1]), self.sam.image_size)
-        pixels = transform.scale_image(self._upload(rgb))
-        features = self.encoder(self.sam.preprocess(pixels.float()))
-        # The decoder reads cells, so their channels shall be the last in memory, once for all.
-        return Embedding(features.contiguous(memory_format=torch.channels_last), transform)
+        return self.set_images([rgb])[0]
+
+    @torch.inference_mode()
+    def set_images(self, pictures: Sequence[Picture]) -> list[Embedding]:
+        """Encode several pictures, in a batch those that follow each other with equal sides.
+
+        Args:
+            pictures: each as :meth:`set_image` takes it.
+
+        Raises:
+            ValueError: an array is something else; none is encoded then.
+        """
+        for rgb in pictures:
+            if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+                what = f"{rgb.dtype} of shape {rgb.shape}"
+                raise ValueError(f"rgb: {what}; expected uint8 of (H, W, 3)")
+        device, side = self.sam.device, self.sam.image_size
+        transforms = [Transform((rgb.shape[0], rgb.shape[1]), side) for rgb in pictures]
+        inputs = [
+            self.sam.preprocess(transform.scale_image(upload(rgb, device)).float())
+            for transform, rgb in zip(transforms, pictures, strict=True)
+        ]
+        features: list[Tensor] = []
+        for _, alike in groupby(inputs, lambda x: x.shape):
+            features += self._encode(list(alike))
+        return [Embedding(*parts) for parts in zip(features, transforms, strict=True)]
 
     @torch.inference_mode()
     def segment(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Hypotheses]:
@@ -87,7 +125,7 @@ class Segmenter:
         """
         config, low_size = self.config, self.sam.prompt_encoder.mask_input_size
         _validate(prompts, embedding.size, low_size)
-        upsampler = Upsampler(embedding.transform, low_size, embedding.features.device)
+        upsampler = self._upsampler_of(embedding)
         answers: dict[int, Hypotheses] = {}
         for batch in batches(prompts, config.multimask, config.prompts_per_batch):
             asked = [prompts[index] for index in batch.indices]
@@ -98,14 +136,30 @@ class Segmenter:
                 answers[index] = rank(prompts[index], candidates, config).packed()
         return [answers[index] for index in range(len(prompts))]
 
+    def _encode(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The embeddings (1, C, h, w) of inputs (1, 3, H, W) of one shape."""
+        features = self.encoder(torch.cat(inputs) if len(inputs) > 1 else inputs[0])
+        # The decoder reads cells, so their channels shall be the last in memory, once for all.
+        features = features.contiguous(memory_format=torch.channels_last)
+        # A part of a batch would keep the memory of the others.
+        return [x.clone() for x in features.split(1)] if len(inputs) > 1 else [features]
+
     def _decode(
         self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool
-    ) -> tuple[Tensor, npt.NDArray[np.float32]]:
-        """Low-resolution logits (B, M, h, w) on the device and predicted IoU (B, M), 0..1."""
+    ) -> tuple[Tensor, Tensor]:
+        """Low-resolution logits (B, M, h, w) and predicted IoU (B, M), 0..1, on the device."""
         encoder = self.sam.prompt_encoder
         sparse, dense = encode_prompts(encoder, embedding.transform, prompts)
         logits, predicted_iou = self._decoder(embedding.features, sparse, dense, multimask)
-        return logits, predicted_iou.float().clamp(0, 1).cpu().numpy()
+        return logits, predicted_iou.float().clamp(0, 1)
+
+    def _upsampler_of(self, embedding: Embedding) -> Upsampler:
+        """The upsampler of pictures of this size, which are the next ones' size as a rule."""
+        transform, low_size = embedding.transform, self.sam.prompt_encoder.mask_input_size
+        kept = self._upsampler
+        if kept is None or (kept.transform, kept.low_size) != (transform, low_size):
+            kept = self._upsampler = Upsampler(transform, low_size, embedding.features.device)
+        return kept
 
     def _find(
         self,
@@ -117,15 +171,16 @@ class Segmenter:
         """The masks of each prompt of one batch, not yet ranked."""
         config = self.config
         logits, predicted_iou = self._decode(embedding, prompts, multimask)
+        low, quality = fetch(logits), fetch(predicted_iou)
         patches = upsampler(logits.flatten(0, 1), self.sam.mask_threshold, config.stability_offset)
-        low = logits.float().cpu().numpy()
-        return [
-            [
-                _hypothesis(prompt, patch, upsampler.size, float(iou), one, config.min_area_px)
-                for iou, one, patch in zip(ious, lows, patches)  # the next patches: not strict
-            ]
-            for prompt, lows, ious in zip(prompts, low, predicted_iou, strict=True)
-        ]
+        found: list[list[Hypothesis]] = [[] for _ in prompts]
+        places = product(range(len(prompts)), range(logits.shape[1]))
+        for (row, column), patch in zip(places, patches, strict=True):  # a patch was waited for
+            one, iou = low[row, column].float().numpy(), float(quality[row, column])
+            found[row].append(
+                _hypothesis(prompts[row], patch, upsampler.size, iou, one, config.min_area_px)
+            )
+        return found
 
     def _look_again(
         self,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, floor
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from sam_ros.engine import rle
 from sam_ros.engine.transform import Size, Transform
+from sam_ros.engine.upload import fetch
 
 BAND = 1 << 17  # floats of the original's resolution that a CPU holds at once
 STRIP = 256  # columns of the original that are scaled at once
@@ -114,7 +116,7 @@ class Upsampler:
     """
 
     def __init__(self, transform: Transform, low_size: Size, device: torch.device) -> None:
-        self.size = transform.size
+        self.transform, self.low_size, self.size = transform, low_size, transform.size
         self._vertical, self._horizontal = (
             Axis(cells, transform.image_size, inside, length)
             for cells, inside, length in zip(
@@ -157,17 +159,36 @@ class Upsampler:
             low: lower level.
         """
         values = self._rows @ logits @ self._columns.T  # (N, H, W)
-        counts = [(values > level).sum((1, 2)) for level in (high, low)]
         columns = (values > middle).transpose(1, 2).flatten(1)  # pixels in the order of the runs
-        changes = (columns[:, 1:] != columns[:, :-1]).nonzero().T
-        found = (*counts, columns[:, 0], changes)
-        inner, outer, first, (mask, place) = (x.cpu().numpy() for x in found)
-        patches = []
-        for index, (i, o, filled) in enumerate(zip(inner, outer, first, strict=True)):
-            edges = place[slice(*np.searchsorted(mask, (index, index + 1)))] + 1
-            runs = np.diff(edges, prepend=(0, 0) if filled else 0, append=columns.shape[1])
-            patches.append(Patch(rle.decode(runs, *self.size), 0, 0, i / o if o else 0.0))
-        return patches
+        inner, outer = ((values > level).sum((1, 2)) for level in (high, low))
+        measures = fetch(torch.stack((inner, outer, columns[:, 0].long())))
+        mask, place = (columns[:, 1:] != columns[:, :-1]).nonzero().cpu().numpy().T  # the wait
+        starts = np.searchsorted(mask, np.arange(len(logits) + 1))
+        return [
+            self._patch(place[start:stop] + 1, bool(filled), i / o if o else 0.0)
+            for (start, stop), (i, o, filled) in zip(
+                pairwise(starts), measures.numpy().T, strict=True
+            )
+        ]
+
+    def _patch(self, edges: npt.NDArray[np.int64], filled: bool, stability: float) -> Patch:
+        """A mask in the columns that it reaches.
+
+        Args:
+            edges: pixels, column by column, that differ from the one before them.
+            filled: whether the first pixel belongs to the mask.
+            stability: of the mask.
+        """
+        height, width = self.size
+        if filled:
+            edges = np.concatenate(((0,), edges))
+        if len(edges) % 2:  # the mask reaches the last pixel
+            edges = np.concatenate((edges, (height * width,)))
+        if not len(edges):
+            return Patch(np.zeros((0, 0), np.bool_), 0, 0, stability)
+        x, end = int(edges[0]) // height, -(-int(edges[-1]) // height)
+        runs = np.diff(edges - x * height, prepend=0, append=(end - x) * height)
+        return Patch(rle.decode(runs, height, end - x), x, 0, stability)
 
     def _windows(self, logits: Tensor, middle: float, high: float, low: float) -> Iterator[Patch]:
         """One mask after the other, each in the window around it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -262,6 +263,34 @@ def test_no_gradient_is_kept(segmenter: Segmenter, picture: Picture) -> None:
     """An embedding in the cache holds no graph of the encoder."""
     embedding = segmenter.set_image(picture)
     assert not embedding.features.requires_grad and embedding.features.grad_fn is None
+
+
+@pytest.mark.parametrize("model", ["sam", "tiny"])
+def test_pictures_encoded_together_are_as_alone(
+    request: pytest.FixtureRequest, picture: Picture, model: str
+) -> None:
+    """Of one size in one batch, others in their own; each holds its own memory alone."""
+    segmenter = Segmenter(request.getfixturevalue(model))
+    pictures = [picture, picture[::-1], picture[:60], picture[:, ::-1]]
+    with patch.object(segmenter, "encoder", wraps=segmenter.encoder) as encoder:
+        together = segmenter.set_images(pictures)
+    sizes = [len(call.args[0]) for call in encoder.call_args_list]
+    assert sizes == ([4] if model == "sam" else [2, 1, 1])  # the paper's model pads to a square
+    for embedding, rgb in zip(together, pictures, strict=True):
+        alone = segmenter.set_image(rgb)
+        assert embedding.transform == alone.transform
+        difference = (embedding.features - alone.features).abs().max()
+        assert difference < 1e-5 * (alone.features.max() - alone.features.min())
+        assert embedding.features.untyped_storage().nbytes() == embedding.nbytes
+
+
+def test_a_twin_has_settings_of_its_own(segmenter: Segmenter, picture: Picture) -> None:
+    """All else is the same, so that one's embedding is the other's."""
+    twin = segmenter.twin(EngineConfig(multimask=True))
+    assert twin.encoder is segmenter.encoder and segmenter.config.multimask is None
+    box = boxed(20, 15, 90, 80)
+    embedding = segmenter.set_image(picture)
+    assert [len(x.segment(embedding, [box])[0]) for x in (segmenter, twin)] == [1, 3]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

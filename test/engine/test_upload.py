@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sam_ros.engine import upload
-from sam_ros.engine.upload import Upload
+from sam_ros.engine.upload import fetch, send, upload
 
+CPU = torch.device("cpu")
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
@@ -18,23 +18,29 @@ def picture(*size: int, seed: int = 0) -> np.ndarray:
 
 def test_a_cpu_reads_the_pictures_own_memory() -> None:
     rgb = picture(4, 5)
-    assert torch.from_numpy(rgb).data_ptr() == Upload(torch.device("cpu"))(rgb).data_ptr()
+    assert torch.from_numpy(rgb).data_ptr() == upload(rgb, CPU).data_ptr()
 
 
 def test_views_are_taken_without_complaint(recwarn: pytest.WarningsRecorder) -> None:
     """BGR seen as RGB has a negative stride, and a message's buffer may be read-only."""
     rgb = picture(40, 60)
     frozen = np.frombuffer(rgb.tobytes(), np.uint8).reshape(rgb.shape)
-    take = Upload(torch.device("cpu"))
-    assert (take(frozen).numpy() == rgb).all()
-    assert (take(rgb[..., ::-1]).numpy() == rgb[..., ::-1]).all()
+    assert (upload(frozen, CPU).numpy() == rgb).all()
+    assert (upload(rgb[..., ::-1], CPU).numpy() == rgb[..., ::-1]).all()
     assert not recwarn.list
+
+
+def test_on_a_cpu_nothing_is_copied_back_and_forth() -> None:
+    x = torch.ones(3)
+    assert send(x, CPU) is x and fetch(x) is x
 
 
 @GPU
 def test_no_picture_overtakes_another() -> None:
-    """More of them than there are buffers, of several sizes, before any is looked at."""
-    take = Upload(torch.device("cuda"))
-    pictures = [picture(480 + 50 * (i % 3), 640, seed=i) for i in range(4 * upload.BUFFERS)]
-    for sent, rgb in zip([take(rgb) for rgb in pictures], pictures, strict=True):
-        assert (sent.cpu().numpy() == rgb).all()
+    """Of several sizes and layouts, all on their way before any is looked at."""
+    pictures = [picture(480 + 50 * (i % 3), 640, seed=i)[..., ::-1] for i in range(12)]
+    sent = [upload(rgb, torch.device("cuda")) for rgb in pictures]
+    back = [fetch(x) for x in sent]
+    torch.cuda.synchronize()
+    for x, rgb in zip(back, pictures, strict=True):
+        assert (x.numpy() == rgb).all()

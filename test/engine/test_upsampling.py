@@ -123,6 +123,20 @@ def test_the_way_of_a_gpu(size: tuple[int, int]) -> None:
         assert patch.stability == pytest.approx(expected.stability, abs=1e-3)
 
 
+def test_the_way_of_a_gpu_keeps_to_the_columns_of_the_mask() -> None:
+    """Nothing else is decoded; also of masks at the first and at the last pixel."""
+    transform = Transform((40, 60), 64)
+    logits = torch.full((3, 64, 64), -9.0)
+    logits[0, 10:20, 30:35] = 9
+    logits[1, 0, 0] = 90
+    logits[2, 42, 63] = 90
+    upsampler = Upsampler(transform, (64, 64), logits.device)
+    inside, first, last = upsampler.whole(logits, 0.0, 1.0, -1.0)
+    assert inside.mask.shape[1] < 8 and inside.x > 20
+    assert first.x == 0 and first.mask[0, 0] and first.mask.shape[1] < 5
+    assert last.x > 55 and last.mask[-1, -1]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Masks that do not fit into its memory together too."""
