@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from sam_ros.engine.islands import clean, fill_holes, island_at, remove_islands
+from sam_ros.engine.islands import _clean_all, clean, fill_holes, island_at, remove_islands
 
 SIZE = (60, 80)
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=16))
@@ -88,6 +88,18 @@ def test_agrees_with_growing_regions_one_by_one(
         assert cleaned.sum() == len(islands[-1])  # any of the largest may be the one that stays
     else:
         assert (cleaned == expected).all()
+
+
+@given(st.integers(0, 10_000), st.sampled_from((3, 5, 9)), st.floats(0.1, 0.9))
+def test_one_by_one_as_all_at_once(seed: int, blur: int, share: float) -> None:
+    """Regions in holes of regions, where a few small ones are cleaned each in its window."""
+    rng = np.random.default_rng(seed)
+    noise = cv2.GaussianBlur(rng.standard_normal((90, 120)), (blur, blur), 0)
+    mask = noise > np.quantile(noise, share)
+    clicked = rng.integers(0, 90, (2, 2))
+    for min_area in (5, 16, 64):
+        expected = _clean_all(mask, min_area, clicked)
+        assert (clean(mask, min_area, clicked) == expected).all()
 
 
 def regions(mask: npt.NDArray[np.bool_], corners: bool) -> list[list[tuple[int, int]]]:
