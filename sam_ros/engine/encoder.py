@@ -84,22 +84,26 @@ def freeze(sam: Sam) -> None:
         final()
 
 
-def make_encoder(sam: Sam, dtype: str = "auto", compiled: bool = False) -> Encoder:
-    """The fastest encoder for a model on its device; the model's own weights go into it.
+def make_encoder(
+    sam: Sam, dtype: str = "auto", compiled: bool = False, device: str = "cpu"
+) -> Encoder:
+    """The fastest encoder for a model on a device; the model's own weights go into it.
 
     On a CPU the decoder stays in float32; on a GPU it takes the encoder's precision.
 
     Args:
-        sam: the model, in float32.
+        sam: the model, on the CPU in float32; it is moved to the device, where its weights are
+            never held in both precisions.
         dtype: a key of :data:`DTYPES`, or auto: bfloat16 on a GPU, float32 on a CPU.
         compiled: where torch runs it, through torch.compile.
+        device: cpu or cuda.
 
     Raises:
         ValueError: the dtype is none of these.
     """
     if dtype not in ("auto", *DTYPES):
         raise ValueError(f"dtype: {dtype!r}; expected auto, {', '.join(DTYPES)}")
-    on_gpu = sam.device.type == "cuda"
+    on_gpu = device == "cuda"
     chosen = (torch.bfloat16 if on_gpu else torch.float32) if dtype == "auto" else DTYPES[dtype]
     freeze(sam)
     # In float32 torch is faster with TinyViT, whose time goes into memory more than arithmetic.
@@ -111,7 +115,7 @@ def make_encoder(sam: Sam, dtype: str = "auto", compiled: bool = False) -> Encod
     sam.image_encoder.to(chosen)
     if on_gpu:
         sam.mask_decoder.to(chosen)
-    return TorchEncoder(sam, compiled)
+    return TorchEncoder(sam.to(device), compiled)
 
 
 def has_openvino() -> bool:

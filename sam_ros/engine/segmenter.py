@@ -136,7 +136,7 @@ class Segmenter:
                 answers[index] = rank(prompts[index], candidates, config).packed()
         return [answers[index] for index in range(len(prompts))]
 
-    def _encode(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+    def _encode(self, inputs: list[Tensor]) -> list[Tensor]:
         """The embeddings (1, C, h, w) of inputs (1, 3, H, W) of one shape."""
         features = self.encoder(torch.cat(inputs) if len(inputs) > 1 else inputs[0])
         # The decoder reads cells, so their channels shall be the last in memory, once for all.

@@ -11,19 +11,22 @@ from sam_ros.engine.segmenter import Segmenter
 from sam_ros.engine.transform import Size
 
 
-def warm_up(segmenter: Segmenter, size: Size) -> Iterator[str]:
-    """Run the model once for each number of prompts that is recorded on its device.
+def warm_up(segmenter: Segmenter, size: Size, cameras: int = 1) -> Iterator[str]:
+    """Run the model once for each number of pictures and of prompts that its device records.
 
     Args:
         segmenter: the model.
         size: (H, W) of the pictures that are expected.
+        cameras: whose pictures may come together.
 
     Yields:
         What has just been done.
     """
     height, width = size
-    embedding = segmenter.set_image(np.zeros((height, width, 3), np.uint8))
-    yield "image encoder"
+    together = min(cameras, segmenter.most_together)
+    pictures = [np.zeros((height, width, 3), np.uint8)] * together
+    embedding = segmenter.set_images(pictures)[0]
+    yield f"image encoder, {together} pictures" if together > 1 else "image encoder"
     centre = np.array([[width / 2, height / 2]], np.float32)
     click = Prompt(points=centre, labels=np.ones(1, np.int32))
     box = Prompt(box=np.array([width / 4, height / 4, width / 2, height / 2], np.float32))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sam_ros.engine.cache import EmbeddingCache
@@ -20,6 +20,19 @@ if TYPE_CHECKING:  # they import torch, which the node does in the worker's thre
     from sam_ros.engine.segmenter import Segmenter
 
 
+@dataclass(frozen=True, eq=False)
+class Due:
+    """A frame that is going to be encoded.
+
+    Attributes:
+        model: of the frame's camera.
+        frame: readable, and waiting for its turn.
+    """
+
+    model: FrameSegmenter
+    frame: Frame
+
+
 class FrameSegmenter:
     """Embeds frames and decodes objects. Only the worker touches it.
 
@@ -28,13 +41,19 @@ class FrameSegmenter:
         frames: whose embeddings are worth remembering.
         tally: told of every run.
         embeddings: where they are remembered.
+        waiting: other cameras' frames that are going to be encoded as well.
     """
 
     def __init__(
-        self, segmenter: Segmenter, frames: Frames, tally: Tally, embeddings: EmbeddingCache
+        self,
+        segmenter: Segmenter,
+        frames: Frames,
+        tally: Tally,
+        embeddings: EmbeddingCache,
+        waiting: Callable[[], Sequence[Due]] = tuple,
     ) -> None:
         self._segmenter, self._frames, self._tally = segmenter, frames, tally
-        self._embeddings = embeddings
+        self._embeddings, self._waiting = embeddings, waiting
 
     @property
     def device(self) -> str:
@@ -55,15 +74,37 @@ class FrameSegmenter:
         self._embeddings.clear()
 
     def embed(self, frame: Frame) -> Embedding:
-        """The frame's embedding, from the cache if it was made before."""
+        """The frame's embedding, from the cache if it was made before.
+
+        Where the device has room for more, frames of other cameras are encoded in the same batch.
+        """
         embedding = self._embeddings.get(frame.serial)
-        if embedding is None:
-            began = time.monotonic()
-            embedding = self._segmenter.set_image(frame.rgb)
-            if frame in self._frames:  # not a picture that came with a request
-                self._embeddings.put(frame.serial, embedding)
-            self._tally.encoded(time.monotonic() - began)
-        return embedding
+        if embedding is not None:
+            return embedding
+        began = time.monotonic()
+        batch = [Due(self, frame), *self._others()]
+        embeddings = self._segmenter.set_images([item.frame.rgb for item in batch])
+        for item, made in zip(batch, embeddings, strict=True):
+            item.model._take(item.frame, made, time.monotonic() - began)
+        return embeddings[0]
+
+    def due(self, frame: Frame) -> Due | None:
+        """The frame as one that is going to be encoded; None when it has been."""
+        return None if frame.serial in self._embeddings else Due(self, frame)
+
+    def _others(self) -> list[Due]:
+        """What fits into one batch with a frame of this camera."""
+        room = self._segmenter.most_together - 1
+        if not room:
+            return []
+        encoder = self._segmenter.encoder
+        alike = [item for item in self._waiting() if item.model._segmenter.encoder is encoder]
+        return alike[:room]
+
+    def _take(self, frame: Frame, embedding: Embedding, seconds: float) -> None:
+        if frame in self._frames:  # not a picture that came with a request
+            self._embeddings.put(frame.serial, embedding)
+        self._tally.encoded(seconds)
 
     def decode(self, frame: Frame, objects: Sequence[PromptedObject]) -> list[Hypotheses]:
         """The hypotheses of each object; none for one prompted on a picture of another size."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sam_ros.msg import Status
 from sam_ros.nodes.diagnostics import Tally
+from sam_ros.nodes.frame_segmenter import Due
 from sam_ros.nodes.frames import Frame, Frames
 from sam_ros.nodes.requests import Request
 from sam_ros.nodes.segmentation import Segmentation
@@ -58,7 +59,7 @@ class Gate:
         self.active = False
         self.enabled = True
         self.followers: list[Callable[[Segmentation, Frame], None]] = []
-        self.worker = Worker(self._work_on_frame, log_fault, thread)
+        self.worker = Worker(self._work_on_frame, log_fault, thread, self._look_ahead)
         self._frames, self._tally, self._timeout = frames, tally, timeout
         self.log_fault = log_fault
         self._calls = threading.BoundedSemaphore(MOST_CALLS)
@@ -138,6 +139,12 @@ class Gate:
             self.segmentation.on_frame(frame)
             for follow in self.followers:
                 follow(self.segmentation, frame)
+
+    def _look_ahead(self, frame: Frame) -> Due | None:
+        """What encodes a frame that waits, if something is going to."""
+        if self.segmentation is None or not self.active:
+            return None
+        return self.segmentation.look_ahead(frame)
 
     def _held(self, requests: Sequence[Request]) -> list[Request]:
         """The requests with their pictures, which could leave the cache while they wait."""

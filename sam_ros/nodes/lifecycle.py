@@ -144,6 +144,7 @@ class SamNode(LifecycleNode):
             labels,
             Throttle(self),
             self._gate.worker.submit,
+            self._gate.worker.elsewhere,
         )
         loaded = self._gate.segmentation.model
         self.get_logger().info(

@@ -7,7 +7,7 @@ import importlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from rclpy.logging import get_logger
 
@@ -17,14 +17,13 @@ from sam_ros.nodes.parameters import Parameters
 from sam_ros.nodes.status import Refused
 
 if TYPE_CHECKING:
-    from sam_ros.engine.encoder import Encoder
     from sam_ros.engine.segmenter import Segmenter
 
 EMBEDDED = "sam_tiny"
 WARM_UP_SIZE = (480, 640)  # rows and columns
 
-# The networks in use, by what they were made from; all nodes of a process load in one thread.
-_loaded: WeakValueDictionary[tuple[object, ...], Encoder] = WeakValueDictionary()
+# The segmenters in use and what they were made from; all nodes of a process load in one thread.
+_loaded: WeakKeyDictionary[Segmenter, tuple[object, ...]] = WeakKeyDictionary()
 
 
 def import_libraries() -> None:
@@ -40,7 +39,7 @@ def import_libraries() -> None:
 def load_segmenter(parameters: Parameters) -> Segmenter:
     """Loads the model onto its device and runs it once, so that the first frame is not slow.
 
-    The nodes of one process share the weights; each has its own thresholds.
+    The nodes of one process share weights and recordings; each has its own thresholds.
 
     Raises:
         Refused: MODEL_UNAVAILABLE, with what to do about it.
@@ -48,22 +47,27 @@ def load_segmenter(parameters: Parameters) -> Segmenter:
     checkpoint = _checkpoint(parameters)
     import torch  # see import_libraries
 
+    device = _device(parameters.device, torch.cuda.is_available())
+    key = (parameters.model, checkpoint, device, parameters.dtype, parameters.compile)
+    alike = [other for other, made_from in _loaded.items() if made_from == key]
+    try:
+        first = alike[0] if alike else _load(parameters, checkpoint, device)
+    except (ValueError, OSError) as error:
+        raise _unavailable(f"{parameters.model}: {error}") from error
+    segmenter = first.twin(parameters.engine_config())
+    _loaded[segmenter] = key
+    _warm_up(segmenter, len(alike) + 1)
+    return segmenter
+
+
+def _load(parameters: Parameters, checkpoint: Path | None, device: str) -> Segmenter:
     from sam_ros.engine.encoder import make_encoder
     from sam_ros.engine.segmenter import Segmenter
     from sam_ros.model import build_sam
 
-    device = _device(parameters.device, torch.cuda.is_available())
-    key = (parameters.model, checkpoint, device, parameters.dtype, parameters.compile)
-    encoder = _loaded.get(key)
-    try:
-        if encoder is None:
-            sam = build_sam(parameters.model, checkpoint).to(device)
-            encoder = _loaded[key] = make_encoder(sam, parameters.dtype, parameters.compile)
-    except (ValueError, OSError) as error:
-        raise _unavailable(f"{parameters.model}: {error}") from error
-    segmenter = Segmenter(encoder.sam, parameters.engine_config(), encoder)
-    _warm_up(segmenter)
-    return segmenter
+    sam = build_sam(parameters.model, checkpoint)
+    encoder = make_encoder(sam, parameters.dtype, parameters.compile, device)
+    return Segmenter(encoder.sam, encoder=encoder)
 
 
 def _checkpoint(parameters: Parameters) -> Path | None:
@@ -97,10 +101,10 @@ def _unavailable(message: str) -> Refused:
     return Refused(Status.MODEL_UNAVAILABLE, message)
 
 
-def _warm_up(segmenter: Segmenter) -> None:
+def _warm_up(segmenter: Segmenter, cameras: int) -> None:
     """Runs everything once, and says how far it is: recording and compiling take long."""
     from sam_ros.engine.warm_up import warm_up
 
     began = time.monotonic()
-    for done in warm_up(segmenter, WARM_UP_SIZE):
+    for done in warm_up(segmenter, WARM_UP_SIZE, cameras):
         get_logger("sam").info(f"warming up, {time.monotonic() - began:.1f} s: {done}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sam_ros.msg import Instance, Status
 from sam_ros.nodes.diagnostics import Tally
-from sam_ros.nodes.frame_segmenter import FrameSegmenter
+from sam_ros.nodes.frame_segmenter import Due, FrameSegmenter
 from sam_ros.nodes.frames import Frame, Frames
 from sam_ros.nodes.instances import PromptedObject
 from sam_ros.nodes.objects import Objects
@@ -39,6 +39,7 @@ class Segmentation:
         labels: number to name of the classes known beforehand.
         throttle: says which frames may be worked on.
         submit: queues work in the worker.
+        waiting: other cameras' frames that are going to be encoded as well.
 
     Attributes:
         objects: known now.
@@ -56,11 +57,13 @@ class Segmentation:
         labels: Mapping[int, str],
         throttle: Throttle,
         submit: Submit,
+        waiting: Callable[[], Sequence[Due]],
     ) -> None:
         self._frames, self._tally, self._parameters = frames, tally, parameters
         self._throttle = throttle
         self.objects = Objects(parameters.max_objects, labels)
-        self.model = FrameSegmenter(segmenter, frames, tally, parameters.embedding_cache())
+        embeddings = parameters.embedding_cache()
+        self.model = FrameSegmenter(segmenter, frames, tally, embeddings, waiting)
         self.stage = Stage(self.objects, publish)
         self._text = TextPrompts(
             segmenter,
@@ -91,8 +94,7 @@ class Segmentation:
         except Refused as refused:
             self._tally.unreadable(str(refused))
             return
-        sticky = self.objects.sticky
-        encode = bool(sticky) or self._parameters.encode == "always"
+        encode, sticky = self._encodes, self.objects.sticky
         wanted = encode or bool(self.objects.queries)
         if not wanted or not self._throttle.admits(frame, self._parameters.max_rate_hz):
             return
@@ -101,6 +103,15 @@ class Segmentation:
         if sticky:
             self._show(frame, self._look_for(frame, sticky))
         self._text.offer(frame)
+
+    def look_ahead(self, frame: Frame) -> Due | None:
+        """What encodes a frame that waits, when :meth:`on_frame` is going to."""
+        if not self._encodes or not self._throttle.due(frame, self._parameters.max_rate_hz):
+            return None
+        try:
+            return self.model.due(self._frames.readable(frame))
+        except Refused:  # told of when its turn comes
+            return None
 
     def on_prompts(self, requests: Sequence[Request]) -> None:
         """Answers prompts from a topic: remembers their objects and publishes what is found."""
@@ -197,6 +208,11 @@ class Segmentation:
         unknown = [name for name in object_ids if name not in known]
         if unknown:
             raise invalid(f"object_ids: {unknown}; expected names of known objects")
+
+    @property
+    def _encodes(self) -> bool:
+        """Whether new frames are encoded."""
+        return bool(self.objects.sticky) or self._parameters.encode == "always"
 
     @property
     def _known(self) -> list[str]:

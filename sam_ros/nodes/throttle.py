@@ -23,11 +23,18 @@ class Throttle:
 
     def admits(self, frame: Frame, rate_hz: float) -> bool:
         """True when the picture may be worked on, which then counts as done; rate 0: always."""
+        due = self.due(frame, rate_hz)
+        if due:
+            self._last = self._time(frame)
+        return due
+
+    def due(self, frame: Frame, rate_hz: float) -> bool:
+        """Whether the picture would be admitted now."""
+        if rate_hz <= 0 or self._last is None:
+            return True
+        since = self._time(frame) - self._last
+        return not 0 <= since < int(1e9 / rate_hz)  # a time that went back begins anew
+
+    def _time(self, frame: Frame) -> int:
         simulated = bool(self._node.get_parameter("use_sim_time").value)
-        now = frame.stamp if simulated else int(frame.received * 1e9)
-        if rate_hz > 0 and self._last is not None:
-            since = now - self._last
-            if 0 <= since < int(1e9 / rate_hz):  # a time that went back begins anew
-                return False
-        self._last = now
-        return True
+        return frame.stamp if simulated else int(frame.received * 1e9)

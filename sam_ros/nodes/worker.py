@@ -46,18 +46,19 @@ class ModelThread:
 
     Attributes:
         changed: held to look at or change what waits; notified when something does.
+        workers: whose turn is next first.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        self._workers: deque[Worker] = deque()  # whose turn is next first
+        self.workers: deque[Worker] = deque()
         self._busy: Worker | None = None
         self._running = False
 
     def add(self, worker: Worker) -> None:
         """Works for one more."""
         with self.changed:
-            self._workers.append(worker)
+            self.workers.append(worker)
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._run, name="model", daemon=True).start()
@@ -65,8 +66,8 @@ class ModelThread:
     def remove(self, worker: Worker, timeout: float) -> bool:
         """Ends the work for one; false when the piece at hand takes over ``timeout`` s."""
         with self.changed:
-            if worker in self._workers:
-                self._workers.remove(worker)
+            if worker in self.workers:
+                self.workers.remove(worker)
             self.changed.notify_all()
             return self.changed.wait_for(lambda: self._busy is not worker, timeout)
 
@@ -86,13 +87,13 @@ class ModelThread:
         with self.changed:
             self._busy = None
             self.changed.notify_all()
-            while self._workers:
-                for worker in list(self._workers):
-                    self._workers.rotate(-1)
+            while self.workers:
+                for worker in list(self.workers):
+                    self.workers.rotate(-1)
                     if (work := worker.take()) is not None:
                         self._busy = worker
                         return work
-                waits = [wait for item in self._workers if (wait := item.patience) is not None]
+                waits = [wait for item in self.workers if (wait := item.patience) is not None]
                 self.changed.wait(min(waits, default=None))
             self._running = False
         return None
@@ -109,6 +110,8 @@ class Worker:
         on_frame: called in the thread with each frame that was not replaced by a newer one.
         on_error: called in the thread when ``on_frame`` raised.
         thread: to share with the workers of other cameras; None for one of its own.
+        ahead: called in the thread with a frame that waits: what it is going to need; None for
+            nothing.
     """
 
     def __init__(
@@ -116,8 +119,9 @@ class Worker:
         on_frame: Callable[[Frame], None],
         on_error: Callable[[Exception], None],
         thread: ModelThread | None = None,
+        ahead: Callable[[Frame], Any | None] = lambda _: None,
     ) -> None:
-        self._on_frame, self._on_error = on_frame, on_error
+        self._on_frame, self._on_error, self._ahead = on_frame, on_error, ahead
         self._jobs: list[_Job] = []
         self._slot: Frame | None = None
         self._frame_is_next = False
@@ -184,6 +188,16 @@ class Worker:
             self._stopping = True
         self.drop_jobs()
         return self._thread.remove(self, timeout)
+
+    def elsewhere(self) -> list[Any]:
+        """What the frames in the slots of the thread's other workers are going to need.
+
+        They stay there, and may still be replaced by newer ones.
+        """
+        with self._changed:
+            waiting = [(other, other._slot) for other in self._thread.workers if other is not self]
+        needs = [other._ahead(frame) for other, frame in waiting if frame is not None]
+        return [need for need in needs if need is not None]
 
     def take(self) -> Callable[[], None] | None:
         """The next piece of work, if any; for the thread, which holds ``changed``."""

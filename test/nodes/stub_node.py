@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,13 +36,17 @@ class StubSegmenter:
     """Answers as a perfect model would, with the interface of Segmenter."""
 
     sam = SimpleNamespace(device="stub")
-    runtime = "stub"
+    runtime = encoder = "stub"
+    most_together = 2
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
         self.ballast = np.ones(200_000_000, np.uint8)  # a model's weights, to see them freed
 
-    def set_image(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def set_images(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> list[Any]:
+        return [self._encode(rgb) for rgb in pictures]
+
+    def _encode(self, rgb: npt.NDArray[np.uint8]) -> Any:
         if tuple(rgb[0, 0]) == BREAK:
             raise RuntimeError("the stub was asked to break")
         if tuple(rgb[0, 0]) == SLOW:

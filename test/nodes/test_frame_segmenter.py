@@ -19,7 +19,7 @@ from sam_ros.engine.config import EngineConfig
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Prompt
 from sam_ros.nodes.diagnostics import Tally
-from sam_ros.nodes.frame_segmenter import FrameSegmenter
+from sam_ros.nodes.frame_segmenter import Due, FrameSegmenter
 from sam_ros.nodes.frames import Frame, Frames
 from sam_ros.nodes.images import to_image
 from sam_ros.nodes.instances import NOTHING, PromptedObject
@@ -35,7 +35,14 @@ class Bench:
     def __init__(self) -> None:
         self.tally, frames = Tally(lambda _: None), Frames(3)
         self.stub: Any = StubSegmenter(EngineConfig())
-        self.model = FrameSegmenter(self.stub, frames, self.tally, EmbeddingCache(2))
+        self.waiting: list[Due | None] = []
+        self.model = FrameSegmenter(
+            self.stub,
+            frames,
+            self.tally,
+            EmbeddingCache(2),
+            lambda: [item for item in self.waiting if item],
+        )
         self.frame = frame(1)
         frames.add(self.frame)
 
@@ -89,3 +96,45 @@ def test_words_choose_among_three_masks(bench: Bench) -> None:
 def test_no_objects_need_no_embedding(bench: Bench) -> None:
     assert bench.model.decode(bench.frame, []) == []
     assert bench.tally.counts.frames_encoded == 0
+
+
+@pytest.fixture
+def rig() -> list[Bench]:
+    """Four cameras of one network, for which three pictures are worth a batch."""
+    cameras = [Bench() for _ in range(4)]
+    network = object()
+    for camera in cameras:
+        camera.stub.encoder, camera.stub.most_together = network, 3
+        camera.waiting = [one.model.due(one.frame) for one in cameras if one is not camera]
+    return cameras
+
+
+def encoded(cameras: list[Bench]) -> list[int]:
+    return [camera.tally.counts.frames_encoded for camera in cameras]
+
+
+def test_waiting_frames_of_other_cameras_are_encoded_in_one_batch(rig: list[Bench]) -> None:
+    """As many as are worth it; each is in its own camera's cache when its turn comes."""
+    first, second, third, fourth = rig
+    sizes: list[int] = []
+    encode = first.stub.set_images
+    first.stub.set_images = lambda pictures: sizes.append(len(pictures)) or encode(pictures)
+    first.model.embed(first.frame)
+    assert sizes == [3] and encoded(rig) == [1, 1, 1, 0]
+    assert second.model.due(second.frame) is None and fourth.model.due(fourth.frame) is not None
+    np.testing.assert_array_equal(third.model.embed(third.frame), third.frame.rgb)
+    assert encoded(rig) == [1, 1, 1, 0]
+
+
+def test_a_camera_of_another_network_encodes_for_itself(rig: list[Bench]) -> None:
+    rig[1].stub.encoder = object()
+    rig[0].model.embed(rig[0].frame)
+    assert encoded(rig) == [1, 0, 1, 1]
+
+
+def test_where_a_batch_gains_nothing_nobody_waits_for_others(rig: list[Bench]) -> None:
+    """Nor are their frames looked at."""
+    rig[0].stub.most_together = 1
+    rig[0].waiting = [None, Due(None, None)]  # type: ignore[arg-type]
+    rig[0].model.embed(rig[0].frame)
+    assert encoded(rig) == [1, 0, 0, 0]

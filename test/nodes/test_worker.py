@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
-from sam_ros.nodes.worker import Worker
+from sam_ros.nodes.worker import ModelThread, Worker
 
 
 class Recorder:
@@ -125,3 +125,24 @@ def test_stop_says_when_the_work_at_hand_takes_too_long(recorder: Recorder) -> N
     assert not worker.stop(0.05)
     recorder.go.set()
     assert worker.stop(5)
+
+
+def test_the_frames_of_other_workers_are_seen_in_their_slots(recorder: Recorder) -> None:
+    """They are still worked on in their turn; a worker does not see its own."""
+    thread = ModelThread()
+    workers = [
+        Worker(recorder.done.append, recorder.errors.append, thread, ahead)
+        for ahead in (lambda frame: frame, lambda frame: f"{frame}, seen", lambda _: None)
+    ]
+    first = workers[0]
+    first.submit(recorder.hold)
+    assert recorder.busy.wait(5)
+    for worker, frame in zip(workers, "abc", strict=True):
+        worker.offer(frame)  # type: ignore[arg-type]
+    seen = first.elsewhere()
+    recorder.go.set()
+    assert seen == ["b, seen"]
+    for worker in workers:
+        worker.submit(lambda: None).result(5)
+    assert sorted(recorder.done) == ["a", "b", "c"]
+    assert all(worker.stop(5) for worker in workers)
