@@ -17,6 +17,7 @@ class EngineConfig:
         stability_offset: logits above and below the threshold at which a mask is cut to see how
             stable it is; greater than 0.
         min_area_px: islands and holes of fewer pixels are removed; 0 keeps all.
+        sharpen: whether boundaries are moved to the picture's edges. None: of soft models' masks.
         ambiguity_margin: 0..1; a runner-up of another size whose score is less than this behind
             the best makes the answer ambiguous.
         prompts_per_batch: decoded at once at most, which bounds the memory.
@@ -29,6 +30,7 @@ class EngineConfig:
     max_area_fraction: float = 0.95
     stability_offset: float = 1.0
     min_area_px: int = 64
+    sharpen: bool | None = None
     ambiguity_margin: float = 0.15
     prompts_per_batch: int = 16
 

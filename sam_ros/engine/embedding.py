@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from sam_ros.engine.transform import Transform
@@ -16,10 +18,13 @@ class Embedding:
     Attributes:
         features: (1, C, h, w) as the image encoder gives it.
         transform: between the frame's pixels and the encoder's input.
+        rgb: (H, W, 3) uint8, the frame itself, not copied: its edges tell where exactly a thing
+            ends. None where nobody shall look at them.
     """
 
     features: torch.Tensor
     transform: Transform
+    rgb: npt.NDArray[np.uint8] | None = None
 
     @property
     def size(self) -> tuple[int, int]:

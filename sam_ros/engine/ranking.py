@@ -65,9 +65,7 @@ def score(prompt: Prompt, item: Hypothesis, max_area_fraction: float) -> float:
 
 def prompt_agreement(prompt: Prompt, item: Hypothesis) -> float:
     """How far the mask does what the points, the box and the mask of its prompt say, 0..1."""
-    agreement = 1.0
-    if len(prompt.points):
-        agreement *= _soften(points_agreement(item.mask, prompt), POINTS_WEIGHT)
+    agreement = _soften(points_agreement(item.mask, prompt), POINTS_WEIGHT)
     if prompt.box is not None:
         agreement *= _soften(box_iou(item.box, prompt.box), OUTLINE_WEIGHT)
     if prompt.mask is not None and prompt.logits is None:
@@ -76,7 +74,12 @@ def prompt_agreement(prompt: Prompt, item: Hypothesis) -> float:
 
 
 def points_agreement(mask: Mask, prompt: Prompt) -> float:
-    """Share of the points that lie on their side: foreground inside, background outside."""
+    """Share of the points that lie on their side: foreground inside, background outside.
+
+    1 without points.
+    """
+    if not len(prompt.points):
+        return 1.0
     x, y = pixels_at(prompt.points, mask.shape).T
     return float(np.mean(mask[y, x] == (prompt.labels == FOREGROUND)))
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sam_ros.engine.batching import batches, encode_prompts
+from sam_ros.engine.boundary import sharpen
 from sam_ros.engine.boxes import tight_box
 from sam_ros.engine.config import EngineConfig
 from sam_ros.engine.decoder import make_decoder
@@ -21,7 +22,7 @@ from sam_ros.engine.encoder import Encoder, TorchEncoder
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.islands import clean, island_at
 from sam_ros.engine.prompt import FOREGROUND, Prompt
-from sam_ros.engine.ranking import is_single_click, pixels_at, rank
+from sam_ros.engine.ranking import is_single_click, pixels_at, points_agreement, rank
 from sam_ros.engine.transform import Size, Transform
 from sam_ros.engine.upload import fetch, upload
 from sam_ros.engine.upsampling import Patch, Upsampler
@@ -106,7 +107,7 @@ class Segmenter:
         features: list[Tensor] = []
         for _, alike in groupby(inputs, lambda x: x.shape):
             features += self._encode(list(alike))
-        return [Embedding(*parts) for parts in zip(features, transforms, strict=True)]
+        return [Embedding(*parts) for parts in zip(features, transforms, pictures, strict=True)]
 
     @torch.inference_mode()
     def segment(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Hypotheses]:
@@ -130,10 +131,13 @@ class Segmenter:
         for batch in batches(prompts, config.multimask, config.prompts_per_batch):
             asked = [prompts[index] for index in batch.indices]
             found = self._find(embedding, upsampler, asked, batch.multimask)
-            if batch.multimask and self.sam.looks > 1:
+            again = batch.multimask and self.sam.looks > 1
+            if again:
                 found = self._look_again(embedding, upsampler, asked, found)
             for index, candidates in zip(batch.indices, found, strict=True):
-                answers[index] = rank(prompts[index], candidates, config).packed()
+                prompt = prompts[index]
+                final = [self._finish(embedding, prompt, item, again) for item in candidates]
+                answers[index] = rank(prompt, final, config).packed()
         return [answers[index] for index in range(len(prompts))]
 
     def _encode(self, inputs: list[Tensor]) -> list[Tensor]:
@@ -192,8 +196,7 @@ class Segmenter:
         """The masks of lone clicks asked for again, each with its own box beside the click.
 
         From the third look on each mask's logits are a prompt as well. How likely a mask is meant
-        was said at the first look: its predicted IoU stays. In the end a mask is the one region
-        that was clicked; before, its scattered regions tell how far the object reaches.
+        was said at the first look: its predicted IoU stays.
         """
         better = [list(candidates) for candidates in found]
         places = [
@@ -214,9 +217,29 @@ class Segmenter:
             for (row, column), item, (again,) in zip(some, seen, answers, strict=True):
                 if again.area:
                     better[row][column] = replace(again, predicted_iou=item.predicted_iou)
-        for row, column in places:
-            better[row][column] = _clicked_region(prompts[row], better[row][column])
         return better
+
+    def _finish(
+        self, embedding: Embedding, prompt: Prompt, item: Hypothesis, again: bool
+    ) -> Hypothesis:
+        """A mask with its boundary at the picture's edges, if it shall be.
+
+        One that was asked for again by a lone click is in the end the region that was clicked;
+        before, its scattered regions tell how far the object reaches.
+        """
+        mask, config = item.mask, self.config
+        wanted = self.sam.soft if config.sharpen is None else config.sharpen
+        clicked = pixels_at(prompt.points[prompt.labels == FOREGROUND], embedding.size)
+        if wanted and item.area and embedding.rgb is not None:
+            sharp = sharpen(embedding.rgb, mask, item.logits, embedding.transform, prompt.box)
+            sharp = clean(sharp, config.min_area_px, keep=clicked)
+            if points_agreement(sharp, prompt) >= points_agreement(mask, prompt):
+                mask = sharp
+        if again and item.area and is_single_click(prompt) and len(clicked):
+            mask = island_at(mask, clicked[0])
+        if mask is item.mask:
+            return item
+        return replace(item, mask=mask, area=int(np.count_nonzero(mask)), box=tight_box(mask))
 
 
 def _validate(prompts: Sequence[Prompt], size: Size, low_size: Size) -> None:
@@ -225,15 +248,6 @@ def _validate(prompts: Sequence[Prompt], size: Size, low_size: Size) -> None:
             prompt.validate(size, low_size)
         except ValueError as error:
             raise ValueError(f"prompts[{index}]: {error}") from None
-
-
-def _clicked_region(prompt: Prompt, item: Hypothesis) -> Hypothesis:
-    """A mask without what does not hang together with the click."""
-    clicked = pixels_at(prompt.points[prompt.labels == FOREGROUND], item.mask.shape)
-    mask = island_at(item.mask, clicked[0]) if len(clicked) else item.mask
-    if mask is item.mask:
-        return item
-    return replace(item, mask=mask, area=int(np.count_nonzero(mask)), box=tight_box(mask))
 
 
 def _hypothesis(

@@ -25,12 +25,14 @@ class Sam(nn.Module):
         mask_threshold: logits above it belong to the mask.
         looks: how often the masks of a lone click are asked for, each with what the one before
             gave. Once as in the paper; a small model answers a box far better than a click.
+        soft: whether the boundaries of its masks are rough, and better read from the picture.
     """
 
     pixel_mean: Tensor
     pixel_std: Tensor
     mask_threshold: float = 0.0
     looks: int = 1
+    soft: bool = False
 
     def __init__(
         self,

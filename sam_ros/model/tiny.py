@@ -27,7 +27,7 @@ def build_sam_tiny(image_size: int = 512) -> Sam:
         image_size,
         side_step=PATCH,
     )
-    sam.looks = 3
+    sam.looks, sam.soft = 3, True
     return sam
 
 

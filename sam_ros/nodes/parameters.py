@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from sam_ros.engine.cache import MOST_BYTES, EmbeddingCache
 from sam_ros.engine.config import EngineConfig, EverythingConfig
 
-MULTIMASK = {"auto": None, "always": True, "never": False}
+CHOICE = {"auto": None, "always": True, "never": False}
 MODELS = ("sam_tiny", "mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h")
 
 
@@ -119,7 +119,7 @@ class Parameters:
     multimask: str = _declare(
         "auto",
         "Masks per prompt. auto: three for a lone point, else one. always: three. never: one.",
-        choices=tuple(MULTIMASK),
+        choices=tuple(CHOICE),
         live=True,
     )
     max_area_fraction: float = _declare(
@@ -135,6 +135,13 @@ class Parameters:
         "Islands and holes of fewer pixels are removed from a mask [px]. 0: none.",
         low=0,
         high=1_000_000,
+        live=True,
+    )
+    sharpen: str = _declare(
+        "auto",
+        "Boundaries of masks are moved to the edges and colours of the picture, for a few "
+        "milliseconds each. auto: of a model whose own are soft, which is sam_tiny.",
+        choices=tuple(CHOICE),
         live=True,
     )
     max_objects: int = _declare(
@@ -252,9 +259,10 @@ class Parameters:
     def engine_config(self) -> EngineConfig:
         """The part of the parameters that the engine reads."""
         return EngineConfig(
-            multimask=MULTIMASK[self.multimask],
+            multimask=CHOICE[self.multimask],
             max_area_fraction=self.max_area_fraction,
             min_area_px=self.min_area_px,
+            sharpen=CHOICE[self.sharpen],
         )
 
     def embedding_cache(self) -> EmbeddingCache:
