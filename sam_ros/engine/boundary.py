@@ -64,7 +64,8 @@ def sharpen(
     if not rows.stop - rows.start or not columns.stop - columns.start:
         return mask
     size = rows.stop - rows.start, columns.stop - columns.start
-    fine = _resize(rgb[rows, columns], _within(size, FINE * SIDE))
+    # A view of a BGR picture is not for OpenCV.
+    fine = _resize(np.ascontiguousarray(rgb[rows, columns]), _within(size, FINE * SIDE))
     small = _within(size, SIDE)
     prior = _read(logits, transform, (rows, columns), small)
     beyond = _beyond(box, (rows, columns), small)
@@ -100,7 +101,7 @@ def _within(size: Size, side: int) -> Size:
 def _resize(image: npt.NDArray[np.uint8], size: Size) -> npt.NDArray[np.uint8]:
     """Make an image smaller, to (H, W)."""
     if image.shape[:2] == size:
-        return np.ascontiguousarray(image)
+        return image
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 

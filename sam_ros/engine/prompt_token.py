@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,7 +19,7 @@ from sam_ros.engine.prompt import Prompt
 from sam_ros.engine.propose_and_rank import select
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.engine.text import Search, TextConfig, TextScorer
-from sam_ros.model.text_prompt import TextPrompt, as_mask_prompt, load_text_prompt
+from sam_ros.model.text_prompt import TAKEN, TextPrompt, as_mask_prompt, load_text_prompt
 
 ROUNDS = 6  # questions about one text in one picture, and so its most instances
 
@@ -25,8 +27,9 @@ ROUNDS = 6  # questions about one text in one picture, and so its most instances
 class PromptToken:
     """A `Grounder` for the model and the CLIP that a :class:`TextPrompt` was trained for.
 
-    The decoder returns one mask for a prompt, as in the paper. What it has answered is taken out
-    of the drawn prompt and the text asked again, until no cell resembles the words any more. The
+    The decoder returns one mask for a prompt, as in the paper, so of the cells that resemble the
+    words only the region around the best one is drawn. What was answered is taken out and the
+    text asked again, until no cell resembles the words any more. The
     decoder cannot say that a thing is absent, so CLIP has the last word, as in propose-and-rank:
     the score of an answer is that of its crop.
 
@@ -92,11 +95,19 @@ class PromptToken:
         """The prompts of the texts that still resemble a cell, and the cell (T, h, w) of each."""
         tokens, logits = self._prompt(vectors, embedding.features.float(), taken)
         size = self._segmenter.sam.prompt_encoder.mask_input_size
-        drawn = as_mask_prompt(logits, size)[:, 0].cpu().numpy()
+        one = np.stack([region_of_the_peak(row) for row in logits[:, 0].cpu().numpy()])
+        drawn = as_mask_prompt(torch.from_numpy(one)[:, None], size)[:, 0].numpy()
         words = tokens[:, 0].cpu().numpy()
         asked = (logits.flatten(1).amax(1) > 0).nonzero()[:, 0].tolist()
         peaks = (logits == logits.amax(dim=(2, 3), keepdim=True))[:, 0].float()
         return {row: Prompt(logits=drawn[row], token=words[row]) for row in asked}, peaks
+
+
+def region_of_the_peak(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(h, w) logits of cells in which only the region around the highest one stays positive."""
+    _, regions = cv2.connectedComponents((logits > 0).astype(np.uint8), connectivity=8)
+    others = (regions > 0) & (regions != regions.flat[logits.argmax()])
+    return logits - np.float32(TAKEN) * others
 
 
 def _cells(answer: Hypothesis, size: tuple[int, ...]) -> Tensor:

@@ -90,6 +90,16 @@ def test_box_holds_the_mask_back() -> None:
     assert not sharp[:, 180:].any()
 
 
+def test_picture_may_be_a_view() -> None:
+    """As the node has it of a BGR image: same answer."""
+    logits, mask = rough(disc())
+    rgb = painted(disc())
+    view = np.ascontiguousarray(rgb[..., ::-1])[..., ::-1]
+    np.testing.assert_array_equal(
+        sharpen(view, mask, logits, TRANSFORM), sharpen(rgb, mask, logits, TRANSFORM)
+    )
+
+
 @pytest.mark.parametrize("value", [-4.0, 4.0])
 def test_empty_and_full_masks(value: float) -> None:
     """No pixel and all pixels are masks like others."""
