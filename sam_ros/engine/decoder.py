@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from weakref import ref
 
 import torch
 from torch import Tensor
 
 from sam_ros.engine.cuda_graphs import CudaRecorder, Function, Recorded, Recorder
 from sam_ros.model import Sam
+from sam_ros.model.mask_decoder import PreparedImage
 
 
 class Decoder:
@@ -28,6 +30,7 @@ class Decoder:
         with torch.inference_mode():
             self._pe = sam.prompt_encoder.get_dense_pe().to(self._dtype)
         self._filled = record is not None
+        self._seen: tuple[ref[Tensor], PreparedImage] | None = None
         self._by_masks: dict[bool, Function] = {}
         for multimask in (False, True):
             run = partial(self._decode, multimask)
@@ -61,13 +64,20 @@ class Decoder:
         self, multimask: bool, features: Tensor, sparse: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor]:
         logits, predicted_iou = self._decoder(
-            image_embeddings=features,
+            image_embeddings=features if self._filled else self._prepared(features),
             image_pe=self._pe,
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense.expand(len(sparse), -1, -1, -1),
             multimask_output=multimask,
         )
         return logits, predicted_iou
+
+    def _prepared(self, features: Tensor) -> PreparedImage:
+        """What the decoder reads of a picture; kept for the next prompts on the same one."""
+        if self._seen is None or self._seen[0]() is not features:
+            self._seen = None  # before the next one takes memory
+            self._seen = ref(features), self._decoder.prepare(features)
+        return self._seen[1]
 
 
 def make_decoder(sam: Sam) -> Decoder:

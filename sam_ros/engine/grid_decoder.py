@@ -27,12 +27,13 @@ class GridDecoder:
     def __init__(self, sam: Sam, embedding: Embedding) -> None:
         self._sam, self._embedding = sam, embedding
         self._dtype = sam.mask_decoder.iou_token.weight.dtype
-        self._features = features = embedding.features.to(self._dtype)
+        features = embedding.features.to(self._dtype)
+        self._seen = sam.mask_decoder.prepare(features)
         self._cells = features.shape[2:]
         self._pe = crop(sam.prompt_encoder.get_dense_pe(), features).to(self._dtype)
         self._together = max(1, CACHE // (self._cells.numel() * sam.prompt_encoder.dim))
         self._shared: SharedImage | None = None
-        image = sam.mask_decoder.image_tokens(features, self._encode(np.zeros((2, 2)))[1])
+        image = sam.mask_decoder.image_tokens(self._seen, self._encode(np.zeros((2, 2)))[1])
         if len(image) == 1:  # the same for both clicks, and so for all
             self._shared = sam.mask_decoder.transformer.share(image, self._pe)
 
@@ -56,7 +57,7 @@ class GridDecoder:
         return torch.cat(logits), torch.cat(quality)
 
     def _decode(self, points: npt.NDArray[np.float64], threshold: float) -> tuple[Tensor, Tensor]:
-        decoder, features = self._sam.mask_decoder, self._features
+        decoder = self._sam.mask_decoder
         sparse, dense = self._encode(points)
         tokens, image = self._attend(decoder.output_tokens(sparse), dense)
         quality = decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
@@ -66,13 +67,13 @@ class GridDecoder:
         mask_tokens = tokens[asked, 1 : 1 + decoder.num_mask_tokens]
         kernels = decoder.mask_kernels(mask_tokens, slice(1, None))
         cells = image[asked].unflatten(1, self._cells)
-        masks = decoder.read_masks(cells, kernels, features, dense)
+        masks = decoder.read_masks(cells, kernels, self._seen, dense)
         return masks[good[asked]], quality[good]
 
     def _attend(self, tokens: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
         """The output tokens, and the image (B, N, C), after the transformer."""
         decoder = self._sam.mask_decoder
-        image = self._shared or decoder.image_tokens(self._features, dense)
+        image = self._shared or decoder.image_tokens(self._seen, dense)
         return decoder.transformer(image, self._pe, tokens, wanted=1 + decoder.num_mask_tokens)
 
     def _encode(self, points: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 PATCH = 16
+STRIP = 1 << 16  # values of a map that go through a ConvBlock's MLP at once
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,33 @@ class TinyChannels:
         coarse, stride8, stride4 = embedding.split(sizes, dim=1)
         return coarse, F.pixel_shuffle(stride8, 2), F.pixel_shuffle(stride4, 4)
 
+    def cells(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`unfold`, with the channels last and the parts of a cell next to each other.
+
+        Returns:
+            (B, h * w, C), (B, h * w * 4, C8) and (B, h * w * 16, C4).
+        """
+        coarse, stride8, stride4 = embedding.split(
+            [self.coarse, 4 * self.stride8, 16 * self.stride4], dim=1
+        )
+        flat = coarse.flatten(2).transpose(1, 2).contiguous()
+        stride8 = stride8.unflatten(1, (self.stride8, 4)).permute(0, 3, 4, 2, 1)
+        return flat, stride8.flatten(1, 3), parts_of_cells(stride4, self.stride4)
+
+
+def parts_of_cells(folded: Tensor, channels: int) -> Tensor:
+    """A map at stride 4, folded into cells by space-to-depth, part by part.
+
+    Args:
+        folded: (B, channels * 16, h, w).
+        channels: of the map.
+
+    Returns:
+        (B, h * w * 16, channels): of each cell the quarters, and of each quarter its quarters.
+    """
+    quarters = folded.unflatten(1, (channels, 2, 2, 2, 2))  # B, C, y8, y4, x8, x4, h, w
+    return quarters.permute(0, 6, 7, 2, 4, 3, 5, 1).flatten(1, 6)
+
 
 class ConvBlock(nn.Module):
     """Depthwise 5x5 convolution and a channel MLP, residual; (B,H,W,C) in and out."""
@@ -63,7 +91,15 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.local(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return x + self.project(F.gelu(self.expand(self.norm(y))))
+        strips = x.numel() // STRIP if _in_strips(x) else 1
+        if strips < 2:
+            return x + self._mlp(y)
+        # The hidden layer of a whole map falls out of the cache, that of some rows does not.
+        cells = zip(x.flatten(0, 2).chunk(strips), y.flatten(0, 2).chunk(strips), strict=True)
+        return torch.cat([part + self._mlp(local) for part, local in cells]).view(x.shape)
+
+    def _mlp(self, y: Tensor) -> Tensor:
+        return self.project(F.gelu(self.expand(self.norm(y))))
 
 
 class DownSample(nn.Module):
@@ -90,9 +126,15 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, h, w, c = x.shape
-        win_h, win_w = (self.window_size, self.window_size) if self.window_size else (h, w)
-        # Windows that reach over the edge are filled with zeros, as in the paper's encoder.
-        qkv = F.pad(self.qkv(x), (0, 0, 0, -w % win_w, 0, -h % win_h))
+        qkv = self.qkv(x)
+        if not self.window_size:  # nothing to cut, and so nothing to copy
+            q, k, v = qkv.view(b, h * w, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+            y = F.scaled_dot_product_attention(q, k, v)
+            return self.proj(y.transpose(1, 2).reshape(b, h, w, c))
+        win_h = win_w = self.window_size
+        if h % win_h or w % win_w:
+            # Windows that reach over the edge are filled with zeros, as in the paper's encoder.
+            qkv = F.pad(qkv, (0, 0, 0, -w % win_w, 0, -h % win_h))
         n_h, n_w = qkv.shape[1] // win_h, qkv.shape[2] // win_w
         qkv = qkv.view(b, n_h, win_h, n_w, win_w, 3, self.num_heads, c // self.num_heads)
         qkv = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7)  # 3, B, n_h, n_w, heads, win_h, win_w, C/heads
@@ -170,6 +212,7 @@ class TinyImageEncoder(nn.Module):
         Returns:
             (B, channels.total, H/16, W/16) embedding; :meth:`TinyChannels.unfold` takes it apart.
         """
+        x = x.contiguous(memory_format=torch.channels_last)  # as all the convolutions have it
         x = F.gelu(self.stride2(x)).permute(0, 2, 3, 1)  # B, H/2, W/2, C
         fine4 = self.blocks4(self.stride4(x))
         fine8 = self.blocks8(self.stride8(fine4))
@@ -177,3 +220,9 @@ class TinyImageEncoder(nn.Module):
         x = self.neck(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         maps = (self.neck_norm(x), self.fine8(fine8), self.fine4(fine4))
         return self.channels.fold(*(m.permute(0, 3, 1, 2) for m in maps))
+
+
+def _in_strips(x: Tensor) -> bool:
+    """Whether to go strip by strip: in the plain inference of a CPU."""
+    converted = torch._C._get_tracing_state() is not None or torch.compiler.is_compiling()
+    return torch.is_inference_mode_enabled() and x.device.type == "cpu" and not converted

@@ -58,11 +58,18 @@ class TinyPromptEncoder(PromptEncoder):
         mask = nothing if masks is None else torch.tanh(masks / MASK_SCALE)
         mask_weights = torch.cat([mask.clamp(min=0), (-mask).clamp(min=0)], dim=1)
 
-        dense = self.mask_downscaling(torch.cat([clicks, box, mask], dim=1))
-        if masks is None:
-            dense = dense + self.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        weights = _unit_mass(click_weights) + _unit_mass(box_weights) + _unit_mass(mask_weights)
-        return torch.cat([dense, F.pixel_unshuffle(weights, 4)], dim=1)
+        *layers, last = self.mask_downscaling
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        x = torch.cat([clicks, box, mask], dim=1)
+        for layer in layers:
+            x = layer(x)
+        # From here on channels are the last in memory, as the decoder reads them.
+        bias = last.bias + self.no_mask_embed.weight[0] if masks is None else last.bias
+        dense = F.linear(x.permute(0, 2, 3, 1), last.weight.flatten(1), bias)
+        drawn = ((click_weights, points), (box_weights, boxes), (mask_weights, masks))
+        given = [_unit_mass(weights) for weights, prompt in drawn if prompt is not None]
+        weights = F.pixel_unshuffle(sum(given, nothing.expand(-1, WEIGHTS, -1, -1)), 4)
+        return torch.cat([dense, weights.permute(0, 2, 3, 1)], dim=3).permute(0, 3, 1, 2)
 
     def _grid(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Centres of the map's cells in pixels of the input, pixel edges at integers: y, x."""

@@ -83,7 +83,8 @@ def sam(reference: Any) -> Any:
     ).eval()  # fmt: skip
     _randomise(model)
     model.image_size = IMAGE_SIZE
-    model.looks = 1
+    model.looks, model.soft = 1, False
+    model.mask_decoder.prepare = lambda embeddings: embeddings  # the reference prepares nothing
     return model
 
 

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sam_ros.model.layers import crop
 from sam_ros.model.tiny import CHANNELS, build_sam_tiny, set_image_size
-from sam_ros.model.tiny_image_encoder import Attention
+from sam_ros.model.tiny_image_encoder import Attention, ConvBlock
 from sam_ros.model.tiny_mask_decoder import affinity, likelihood
 
 
@@ -63,6 +64,42 @@ def test_prompts_on_one_image_equal_prompts_on_its_copies(sam):
     copied = sam.mask_decoder(embedding.expand(2, -1, -1, -1), pe, sparse, dense, True)
     for a, b in zip(shared, copied, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(128, 128), (80, 128)])
+def test_the_decoder_reads_cells_as_the_papers_layers_read_maps(sam, size):
+    """Its products of matrices against convolutions of maps in picture order."""
+    decoder = sam.mask_decoder
+    embedding = sam.image_encoder(torch.randn(1, 3, *size))
+    points = (torch.tensor([[[20.0, 30.0]], [[90.0, 64.0]]]), torch.ones(2, 1))
+    boxes = torch.tensor([[5.0, 6, 70, 60], [40, 30, 120, 70]])
+    _, dense = sam.prompt_encoder(points, boxes, torch.randn(2, 1, 32, 32))
+    seen, near = decoder.prepare(embedding), crop(dense, embedding)
+    coarse, stride8, stride4 = CHANNELS.unfold(embedding)
+    drawn, weights = near.split((CHANNELS.coarse, 32), dim=1)
+    pooled = weights.unflatten(1, (2, 16)).sum(2)
+    image = coarse + drawn + decoder.coarse_affinity(affinity(coarse, pooled))
+    torch.testing.assert_close(decoder.image_tokens(seen, dense), image)
+
+    weights = torch.nn.functional.pixel_shuffle(weights, 4)
+    alike = decoder.fine_affinity(affinity(stride4, weights))
+    alike = alike + decoder.fine_likelihood(likelihood(decoder.bins(stride4), weights))
+    to8, norm, act, to4, last_act = decoder.output_upscaling
+    kernels = torch.randn(2, 3, CHANNELS.stride4)
+    x = act(norm(to8(image) + stride8))
+    masks = torch.einsum("bmc,bchw->bmhw", kernels, last_act(to4(x) + stride4 + alike))
+    found = decoder.read_masks(image.permute(0, 2, 3, 1), kernels, seen, dense)
+    torch.testing.assert_close(found[:, :, : masks.shape[2]], masks, atol=1e-5, rtol=1e-4)
+
+
+def test_strips_of_a_map_are_the_map():
+    """What inference does strip by strip, and training at once."""
+    block = ConvBlock(16)
+    x = torch.randn(1, 96, 128, 16)
+    with torch.inference_mode():
+        strips = block(x)
+    torch.testing.assert_close(strips, block(x).detach())
 
 
 @torch.no_grad()
