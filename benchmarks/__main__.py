@@ -28,6 +28,7 @@ from sam_ros.engine.encoder import has_openvino
 RESULTS = ROOT / "docs" / "benchmarks"
 GFLOP = {"mobile_sam": 77.5, "sam_vit_b": 972, "sam_vit_l": 2986, "sam_vit_h": 5961}
 SIDE = 2048 if DEVICE == "cpu" else 8192  # of the matrices whose product is the roofline
+MODELS = ("mobile_sam", "sam_vit_b") if DEVICE == "cpu" else tuple(GFLOP)
 PARTS = ("encoder", "decoder", "click", "everything", "tiny", "small", "ros")
 
 
@@ -83,18 +84,24 @@ def groups(given: argparse.Namespace) -> Iterator[list[Case]]:
     for work in ("decoder", "click"):
         for count in (1, 16) if quick else (1, 16, 64):
             if work in parts:
-                bys = ("reference", "torch")
-                yield [Case(work, "mobile_sam", by, count=count) for by in bys]
+                yield list(_beside_reference(work, "mobile_sam", count))
     if "everything" in parts:
         points = given.points or (16 if quick else 32)
-        yield [Case("everything", "sam_vit_b", by, count=points) for by in ("reference", "torch")]
+        yield list(_beside_reference("everything", "sam_vit_b", points))
     if "tiny" in parts:
         yield [Case("tiny", "sam_tiny", by, dtype) for by in ours for dtype in _dtypes(by)]
 
 
+def _beside_reference(work: str, model: str, count: int) -> Iterator[Case]:
+    """On a CPU the decoder stays in single precision."""
+    yield Case(work, model, "reference", count=count)
+    for dtype in _dtypes("torch") if DEVICE == "cuda" else ("float32",):
+        yield Case(work, model, "torch", dtype, count)
+
+
 def _encoders(model: str, batch: int, ours: list[str], quick: bool) -> Iterator[Case]:
     yield Case("encoder", model, "reference", count=batch)
-    if model == "sam_vit_b":
+    if model == "sam_vit_b" or (model != "mobile_sam" and DEVICE == "cuda"):
         yield Case("encoder", model, "transformers", count=batch)
         if DEVICE == "cuda" or not quick:
             yield Case("encoder", model, "transformers", "bfloat16", batch)
@@ -111,7 +118,7 @@ def _dtypes(by: str) -> tuple[str, ...]:
 def roofline(repeats: int) -> dict[str, float]:
     """GFLOP per second of products of matrices, for each precision."""
     peaks = {}
-    for dtype in ("float32", "bfloat16"):
+    for dtype in _dtypes("torch"):
         figures, _ = measure(Case("products", "", "torch", dtype, SIDE), 4 * repeats)
         peaks[dtype] = round(2 * SIDE**3 / _seconds(figures) / 1e9, 1)
     return peaks
@@ -165,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="minutes: fewer sizes and cameras")
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
-    parser.add_argument("--models", nargs="+", default=["mobile_sam", "sam_vit_b"], choices=GFLOP)
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=GFLOP)
     parser.add_argument("--points", type=int, help="clicks along a side in everything mode")
     parser.add_argument("--repeats", type=int, help="timed runs of each case")
     parser.add_argument("--note", default="", help="what else the machine was doing")
@@ -187,13 +194,15 @@ def main() -> None:
     for part, module in (("small", "geometry"), ("small", "run_lengths"), ("ros", "ros_path")):
         if part in given.parts:
             _other(module, given)
+    if DEVICE == "cuda" and "ros" in given.parts:
+        _other("ros_path", given, "--model", "mobile_sam", "--rate", "30", "--together")
     _other("plots", given)
     print(f"{time.monotonic() - began:.0f} s; written: {file}")
 
 
-def _other(module: str, given: argparse.Namespace) -> None:
+def _other(module: str, given: argparse.Namespace, *more: str) -> None:
     """A benchmark that is a program of its own."""
-    words = ["--out", str(given.out)] if module in ("plots", "ros_path") else []
+    words = [*more, *(["--out", str(given.out)] if module in ("plots", "ros_path") else [])]
     if module == "ros_path" and given.quick:
         words += ["--cameras", "1", "--seconds", "10"]
     print(f"\n{module}", flush=True)

@@ -7,6 +7,7 @@ starts; it prints figures as JSON.
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import statistics
@@ -75,6 +76,10 @@ def main(words: list[str]) -> None:
     runs = []
     with torch.inference_mode():
         work = getattr(works, case.work)(case)
+        if torch.cuda.is_available():  # what the preparation took does not count
+            gc.collect()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
         for _ in range(repeats + 1):
             before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
             result = work()

@@ -1,4 +1,7 @@
-"""End to end over DDS: for each camera an image_source and a node, in processes of their own.
+"""End to end over DDS: an image_source and a node for each camera, in processes of their own.
+
+With ``--together`` the nodes are in one process, with one copy of the weights. Where a model's
+weights were not fetched, random ones are taken: as fast, but for masks that may cover the picture.
 
 A sticky click is answered on every frame that the node gets to. Latency runs from the stamp that
 the camera gives a frame to the arrival of its ~/instances here. What ROS costs beside the model is
@@ -13,24 +16,22 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import rclpy  # noqa: TID251
+import torch
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
-from rclpy.executors import SingleThreadedExecutor  # noqa: TID251
-from rclpy.qos import qos_profile_sensor_data  # noqa: TID251
-from sensor_msgs.msg import CameraInfo
 from vision_msgs.msg import Point2D
 
+from benchmarks.listener import PATIENCE, Camera, Listener
 from benchmarks.machine import describe
 from sam_ros.engine.prompt import Prompt as EnginePrompt
-from sam_ros.msg import InstanceArray, Prompt, Status
+from sam_ros.msg import Prompt, Status
 from sam_ros.nodes.processes import Child, Processes, local_environment
 from sam_ros.resources import find_resource
 from sam_ros.srv import SetPrompts
@@ -38,13 +39,13 @@ from sam_ros.srv import SetPrompts
 SIZES = ((480, 640), (720, 1280))
 PICTURE = "table_mug_book.jpg"
 CLICK = (0.5, 0.5)  # of width and height
-PATIENCE = 300.0  # seconds until nodes are active: torch takes long on a busy machine
 HEADINGS = (
     "size",
     "cameras",
     "answers [Hz]",
     "p50 [ms]",
     "p99 [ms]",
+    "growth [ms]",
     "dropped",
     "CPU",
     "memory [MB]",
@@ -63,12 +64,13 @@ class Result:
         published_hz: frames that each camera sent.
         answered_hz: frames that each node answered.
         latency_ms: 50th and 99th percentile from the frame's stamp to the answer's arrival.
+        growth_ms: median latency of the last quarter less that of the first: frames that queue.
         node_ms: 50th percentile of the time inside the node, from a frame's arrival to its answer.
         dropped: share of the published frames without an answer.
-        cpu: processors that one node keeps busy.
-        memory_mb: peak of one node.
+        cpu: processors that one process of nodes keeps busy.
+        memory_mb: peak of one process of nodes.
         startup_s: from the start of the nodes to the last one's being active.
-        cpu_ms: CPU time of a node for each answer.
+        cpu_ms: CPU time of the nodes for each answer.
         bare_ms: CPU time of the model alone: encoding and one click.
     """
 
@@ -78,6 +80,7 @@ class Result:
     published_hz: float
     answered_hz: float
     latency_ms: tuple[float, float]
+    growth_ms: float
     node_ms: float
     dropped: float
     cpu: float
@@ -100,6 +103,7 @@ class Result:
             f"{self.answered_hz:.1f} of {self.published_hz:.1f}",
             f"{self.latency_ms[0]:.0f}",
             f"{self.latency_ms[1]:.0f}",
+            f"{self.growth_ms:.0f}",
             f"{self.dropped:.0%}",
             f"{self.cpu:.0%}",
             f"{self.memory_mb:.0f}",
@@ -108,92 +112,26 @@ class Result:
         return f"| {' | '.join(cells)} |"
 
 
-@dataclass
-class Camera:
-    """What is heard of one camera and its node.
+@dataclass(frozen=True)
+class Settings:
+    """What is measured.
 
     Attributes:
-        node: the node's process.
-        published: stamps of its frames.
-        answers: latency and time inside the node for each answer [s].
+        model: name of the network.
+        checkpoint: file of its weights; "": the embedded or fetched ones.
+        rate: frames per second of each camera.
+        seconds: of one measurement.
+        together: all nodes in one process.
     """
 
-    node: Child
-    state: Any
-    prompts: Any
-    published: list[int] = field(default_factory=list)
-    answers: list[tuple[float, float]] = field(default_factory=list)
-
-    def on_answer(self, msg: InstanceArray) -> None:
-        """Takes the time of an answer."""
-        sent = msg.header.stamp.sec + msg.header.stamp.nanosec * 1e-9
-        inside = msg.latency.sec + msg.latency.nanosec * 1e-9
-        self.answers.append((time.time() - sent, inside))
+    model: str
+    checkpoint: str
+    rate: float
+    seconds: float
+    together: bool
 
 
-class Listener:
-    """This process's side of the wire.
-
-    Args:
-        processes: looked at while waiting; one that ends by itself ends the measurement.
-    """
-
-    def __init__(self, processes: Processes) -> None:
-        self._processes = processes
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context)
-        self._node = rclpy.create_node("ros_path", context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-
-    def close(self) -> None:
-        """Leaves the ROS graph."""
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown(context=self._context)
-
-    def listen(self, name: str, node: Child) -> Camera:
-        """Hears a camera of this namespace and its node."""
-        prefix = f"{name}/sam"
-        camera = Camera(
-            node,
-            self._node.create_client(GetState, f"{prefix}/get_state"),
-            self._node.create_client(SetPrompts, f"{prefix}/set_prompts"),
-        )
-        self._node.create_subscription(
-            InstanceArray, f"{prefix}/instances", camera.on_answer, qos_profile_sensor_data
-        )
-        self._node.create_subscription(
-            CameraInfo, f"{name}/camera_info", camera.published.append, 10
-        )
-        return camera
-
-    def wait(self, ready: Callable[[], bool], patience: float) -> bool:
-        """Spins until something is so; false when it was not in time."""
-        deadline = time.monotonic() + patience
-        while not ready():
-            if time.monotonic() > deadline:
-                return False
-            if ended := self._processes.ended():
-                raise RuntimeError(f"{ended.name} ended by itself\n{ended.last_words()}")
-            self._executor.spin_once(timeout_sec=0.05)
-        return True
-
-    def ask(self, client: Any, request: Any, done: Callable[[Any], bool]) -> None:
-        """Calls a service until its answer is as wanted."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            self.wait(client.service_is_ready, PATIENCE)
-            future = client.call_async(request)
-            if self.wait(future.done, 60.0) and done(future.result()):
-                return
-            self.wait(lambda: False, 0.2)
-        raise RuntimeError(f"{client.srv_name}: no such answer in {PATIENCE:.0f} s")
-
-
-def measure(
-    size: tuple[int, int], cameras: int, rate: float, seconds: float, model: str
-) -> Result:
+def measure(size: tuple[int, int], cameras: int, settings: Settings) -> Result:
     """Runs the processes for a while and says how they did."""
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.png"
@@ -204,7 +142,7 @@ def measure(
         with Processes(Path(folder), environment) as processes:
             listener = Listener(processes)
             try:
-                return _measure(listener, processes, picture, size, cameras, rate, seconds, model)
+                return _measure(listener, processes, picture, size, cameras, settings)
             finally:
                 listener.close()
 
@@ -215,17 +153,15 @@ def _measure(
     picture: Path,
     size: tuple[int, int],
     cameras: int,
-    rate: float,
-    seconds: float,
-    model: str,
+    settings: Settings,
 ) -> Result:
     names = [f"camera{index}" for index in range(cameras)]
-    bare_ms = _bare_ms(size, model)  # before others compete with it for the processors
+    bare_ms = _bare_ms(size, settings)  # before others compete with it for the processors
     began = time.monotonic()
-    heard = _start_nodes(listener, processes, names, model)
+    heard = _start_nodes(listener, processes, names, settings)
     startup = time.monotonic() - began
     for name in names:
-        words = _ros_args(name, path=picture, rate=rate)
+        words = _ros_args(name, path=picture, rate=settings.rate)
         processes.start(f"source_{name}", "sam_ros.nodes.image_source", words)
     for camera in heard:
         listener.ask(camera.prompts, _sticky(size), lambda reply: reply.status.code == Status.OK)
@@ -233,40 +169,53 @@ def _measure(
     for camera in heard:
         camera.published.clear()
         camera.answers.clear()
-    before, began = [_cpu_seconds(camera.node) for camera in heard], time.monotonic()
-    listener.wait(lambda: False, seconds)
+    nodes = list(dict.fromkeys(camera.node for camera in heard))
+    before, began = [_cpu_seconds(node) for node in nodes], time.monotonic()
+    listener.wait(lambda: False, settings.seconds)
     elapsed = time.monotonic() - began
-    used = np.subtract([_cpu_seconds(camera.node) for camera in heard], before)
+    used = np.subtract([_cpu_seconds(node) for node in nodes], before)
     answers = [answer for camera in heard for answer in camera.answers]
     published = sum(len(camera.published) for camera in heard)
     latency, inside = 1e3 * np.array(answers).T
     return Result(
         size=size,
         cameras=cameras,
-        rate_hz=rate,
+        rate_hz=settings.rate,
         published_hz=published / elapsed / cameras,
         answered_hz=len(answers) / elapsed / cameras,
         latency_ms=(float(np.percentile(latency, 50)), float(np.percentile(latency, 99))),
+        growth_ms=float(1e3 * np.median([_growth(camera) for camera in heard])),
         node_ms=float(np.median(inside)),
         dropped=max(0.0, 1 - len(answers) / max(1, published)),
         cpu=float(used.mean() / elapsed),
-        memory_mb=max(_peak_mb(camera.node) for camera in heard),
+        memory_mb=max(_peak_mb(node) for node in nodes),
         startup_s=startup,
         cpu_ms=float(1e3 * used.sum() / len(answers)),
         bare_ms=bare_ms,
     )
 
 
+def _growth(camera: Camera) -> float:
+    latency = [sent for sent, _ in camera.answers]
+    quarter = -(-len(latency) // 4)
+    return float(np.median(latency[-quarter:]) - np.median(latency[:quarter]))
+
+
 def _start_nodes(
-    listener: Listener, processes: Processes, names: list[str], model: str
+    listener: Listener, processes: Processes, names: list[str], settings: Settings
 ) -> list[Camera]:
     """A node for each camera, when all are active; what the listener hears of each."""
-    heard = []
-    for name in names:
-        words = [*_ros_args(name, model=model), "-r", "__node:=sam"]
-        heard.append(
-            listener.listen(name, processes.start(f"sam_{name}", "sam_ros.nodes.sam_node", words))
-        )
+    model = {"model": settings.model, "checkpoint": settings.checkpoint}
+    module = "sam_ros.nodes.sam_node"
+    if settings.together:
+        words = ["--cameras", ",".join(names), *_ros_args("", **model)]
+        node = processes.start("sam", module, words)
+        heard = [listener.listen(name, node) for name in names]
+    else:
+        heard = [
+            listener.listen(name, processes.start(f"sam_{name}", module, _ros_args(name, **model)))
+            for name in names
+        ]
     for camera in heard:
         listener.ask(
             camera.state,
@@ -276,19 +225,33 @@ def _start_nodes(
     return heard
 
 
+def _weights(model: str, folder: Path) -> str:
+    """A file of random weights where a model needs one and none was fetched."""
+    from sam_ros.model import build_sam
+    from sam_ros.models import cache
+    from sam_ros.nodes.loading import EMBEDDED
+
+    if model == EMBEDDED or cache.find(model):
+        return ""
+    file = folder / f"{model}.pt"
+    torch.save(build_sam(model).state_dict(), file)
+    return str(file)
+
+
 def _ros_args(namespace: str, **parameters: object) -> list[str]:
-    words = ["--ros-args", "-r", f"__ns:=/{namespace}"]
-    return words + [
-        word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")
+    words = [
+        word for key, value in parameters.items() if value for word in ("-p", f"{key}:={value}")
     ]
+    return ["--ros-args", *(["-r", f"__ns:=/{namespace}"] if namespace else []), *words]
 
 
-def _bare_ms(size: tuple[int, int], model: str, repeats: int = 15) -> float:
+def _bare_ms(size: tuple[int, int], settings: Settings, repeats: int = 15) -> float:
     """Median CPU time of the model on the same picture and click, without ROS."""
     from sam_ros.nodes.loading import load_segmenter
     from sam_ros.nodes.parameters import Parameters
 
-    segmenter, rgb = load_segmenter(Parameters(model=model)), _picture(size)
+    parameters = Parameters(model=settings.model, checkpoint=settings.checkpoint)
+    segmenter, rgb = load_segmenter(parameters), _picture(size)
     point = np.array([[CLICK[0] * size[1], CLICK[1] * size[0]]], np.float32)
     click = EnginePrompt(points=point, labels=np.ones(1, np.int32))
     times = []
@@ -331,18 +294,24 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--together", action="store_true", help="all nodes in one process")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     options = parser.parse_args(arguments)
     machine = describe()
     print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}")
     results = []
-    for size in SIZES:
-        for cameras in options.cameras:
-            result = measure(size, cameras, options.rate, options.seconds, options.model)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = _weights(options.model, Path(folder))
+        settings = Settings(
+            options.model, weights, options.rate, options.seconds, options.together
+        )
+        for size, cameras in product(SIZES, options.cameras):
+            result = measure(size, cameras, settings)
             print(result.row(), flush=True)
             results.append({**asdict(result), "ros_ms": result.ros_ms, "load": os.getloadavg()[0]})
     options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / f"{machine['name']}-ros_path-{options.model}.json"
+    way = f"{options.model}-together" if options.together else options.model
+    file = options.out / f"{machine['name']}-ros_path-{way}.json"
     file.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
     print(f"written: {file}")
 

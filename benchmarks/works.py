@@ -15,11 +15,13 @@ from torch import Tensor
 from benchmarks.peers import pair, reference
 from sam_ros.engine import EngineConfig, Prompt, Segmenter
 from sam_ros.engine.config import EverythingConfig
+from sam_ros.engine.decoder import make_decoder
 from sam_ros.engine.embedding import Embedding
-from sam_ros.engine.encoder import DTYPES, Encoder, TorchEncoder, freeze
+from sam_ros.engine.encoder import DTYPES, Encoder, TorchEncoder, freeze, make_encoder
 from sam_ros.engine.everything import segment_everything
 from sam_ros.engine.transform import Transform
 from sam_ros.model import Sam, build_sam
+from sam_ros.model.build import CONFIGS, ViTConfig
 from sam_ros.resources import find_resource
 
 FRAME = (1080, 1920)
@@ -65,7 +67,7 @@ def encoder(case: Case) -> Work:
     if case.by == "reference":
         theirs.to(DEVICE)
         return lambda: theirs.image_encoder(pictures)
-    ours = _encoder(sam.to(DEVICE), case)
+    ours = _encoder(sam, case)
     return lambda: ours(pictures)
 
 
@@ -77,14 +79,18 @@ def decoder(case: Case) -> Work:
         given = {"input_points": clicks[0][None], "input_labels": clicks[1][None]}
         return lambda: model(image_embeddings=features, **given).pred_masks[0]
     theirs, sam = pair(case.model)
-    model = (theirs if case.by == "reference" else sam).to(DEVICE)
-    features, pe = _features(), sam.to(DEVICE).prompt_encoder.get_dense_pe()
+    features = _features()
+    if case.by == "torch":
+        sam.mask_decoder.to(DTYPES[case.dtype])
+        decode, encode = make_decoder(sam.to(DEVICE)), sam.prompt_encoder
+        return lambda: decode(features, *encode(points=clicks, boxes=None, masks=None), True)[0]
+    theirs.to(DEVICE)
 
     def run() -> Tensor:
-        sparse, dense = model.prompt_encoder(points=clicks, boxes=None, masks=None)
-        return model.mask_decoder(
+        sparse, dense = theirs.prompt_encoder(points=clicks, boxes=None, masks=None)
+        return theirs.mask_decoder(
             image_embeddings=features,
-            image_pe=model.prompt_encoder.get_dense_pe() if model is theirs else pe,
+            image_pe=theirs.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=True,
@@ -105,11 +111,11 @@ def click(case: Case) -> Work:
         return lambda: _areas(predictor.predict_torch(points, labels)[0].cpu().numpy())
     # Masks as the predictor gives them: nothing is cleaned away, all prompts have three.
     config = EngineConfig(min_area_px=0, prompts_per_batch=16)
-    segmenter = Segmenter(sam.to(DEVICE), config, TorchEncoder(sam))
+    segmenter = Segmenter(sam, config, _encoder(sam, case))
     xy = [transform.to_original(point) for point in points.cpu().numpy()]
     prompts = [Prompt(points=point, labels=np.ones(1, np.int32)) for point in xy]
     features = _features().contiguous(memory_format=torch.channels_last)  # as ours gives them
-    embedding = Embedding(features, transform)
+    embedding = Embedding(features.to(segmenter.encoder.dtype), transform)
     return lambda: torch.tensor(
         [sorted(item.area for item in answer) for answer in segmenter.segment(embedding, prompts)]
     )
@@ -120,7 +126,7 @@ def everything(case: Case) -> Work:
     theirs, sam = pair(case.model)
     rgb = cv2.resize(cv2.imread(str(find_resource("samples", "coffee.jpg"))), PICTURE[::-1])
     rgb = rgb[..., ::-1].copy()
-    segmenter = Segmenter(sam.to(DEVICE), None, TorchEncoder(sam))
+    segmenter = Segmenter(sam, None, _encoder(sam, case))
     settings = _settings(segmenter, rgb, case.count)
     if case.by == "reference":
         make = reference(case.package).SamAutomaticMaskGenerator
@@ -132,7 +138,7 @@ def everything(case: Case) -> Work:
 
 def tiny(case: Case) -> Work:
     """A picture of 640 x 480 px and a click to masks, with the embedded model."""
-    sam = build_sam("sam_tiny").to(DEVICE)
+    sam = build_sam("sam_tiny")
     segmenter = Segmenter(sam, None, _encoder(sam, case))
     rgb = cv2.imread(str(find_resource("samples", "table_mug_book.jpg")))[..., ::-1].copy()
     rgb = cv2.resize(rgb, (640, 480))
@@ -149,22 +155,32 @@ def products(case: Case) -> Work:
 
 
 def _encoder(sam: Sam, case: Case) -> Encoder:
-    dtype = DTYPES[case.dtype]
-    freeze(sam)
+    """Ours, as the node runs it on this device."""
     if case.by == "openvino":
         from sam_ros.engine.openvino_encoder import OpenVinoEncoder
 
-        return OpenVinoEncoder(sam, dtype)
-    sam.image_encoder.to(dtype)
+        return OpenVinoEncoder(sam, DTYPES[case.dtype])
+    if DEVICE == "cuda":
+        return make_encoder(sam, case.dtype, device=DEVICE)
+    freeze(sam)  # on a CPU make_encoder may choose OpenVINO
+    sam.image_encoder.to(DTYPES[case.dtype])
     return TorchEncoder(sam)
 
 
 def _transformers(case: Case) -> Any:
     from transformers import SamConfig, SamModel
 
-    if case.model != "sam_vit_b":
-        raise ValueError(f"model: {case.model}; expected sam_vit_b for transformers")
-    return SamModel(SamConfig()).eval().to(DEVICE, DTYPES[case.dtype])
+    encoder = CONFIGS[case.model].image_encoder
+    if not isinstance(encoder, ViTConfig):
+        raise ValueError(f"model: {case.model}; expected a sam_vit for transformers")
+    sizes = {
+        "hidden_size": encoder.dim,
+        "num_hidden_layers": encoder.depth,
+        "num_attention_heads": encoder.num_heads,
+        "global_attn_indexes": list(encoder.global_blocks),
+        "mlp_dim": 4 * encoder.dim,
+    }
+    return SamModel(SamConfig(vision_config=sizes)).eval().to(DEVICE, DTYPES[case.dtype])
 
 
 def _features() -> Tensor:
