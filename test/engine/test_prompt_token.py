@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.prompt import Prompt
-from sam_ros.engine.prompt_token import ROUNDS, PromptToken
+from sam_ros.engine.prompt_token import ROUNDS, PromptToken, region_of_the_peak
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.engine.text import TextScorer, finish, ground
 from sam_ros.model import build_sam
@@ -126,6 +126,15 @@ def test_what_was_answered_is_taken_out_before_the_text_is_asked_again(
     covered = [float(taken.sum()) for taken in prompt.asked]
     assert 1 <= count <= ROUNDS and len(prompt.asked) <= ROUNDS + 1
     assert covered[0] == 0 and covered == sorted(covered) and covered[1] > 0
+
+
+def test_only_the_region_around_the_peak_is_drawn() -> None:
+    """Corners belong together; what is negative and the peak's region stay as they are."""
+    logits = np.array([[3, -1, 2, 1], [-1, 5, -1, -1], [-9, -1, -1, 4]], np.float32)
+    expected = logits.copy()
+    expected[2, 3] -= TAKEN
+    np.testing.assert_array_equal(region_of_the_peak(logits), expected)
+    np.testing.assert_array_equal(region_of_the_peak(-np.abs(logits)), -np.abs(logits))
 
 
 def test_a_projection_that_always_says_yes_comes_to_an_end(

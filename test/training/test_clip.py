@@ -18,12 +18,12 @@ from transformers import AutoTokenizer, CLIPModel
 
 from training.clip.captions import LONGEST, Caption, Speaker, fits, make_tokenizer
 from training.clip.colours import named, shares
-from training.clip.crops import GROUND, SIZE, UNNAMED, cut
+from training.clip.crops import GROUND, SIZE, UNNAMED, _fragment_crop, cut
 from training.clip.evaluate import LABELS, at_least, questions
 from training.clip.meanings import Meanings
 from training.clip.pictures import augment, on_plain
 from training.clip.towers import IMAGE_SIZE, embed_pictures, embed_texts, make_model
-from training.clip.train import contrast
+from training.clip.train import Schedule, begin_from, contrast, export, new_state
 from training.clip.vocabulary import COLOURS, Vocabulary
 
 
@@ -216,6 +216,34 @@ def test_a_crop_keeps_the_object_in_view() -> None:
     red = rgba[..., 0] > 150
     assert np.mean(red == (rgba[..., 3] > 127)) > 0.97
     assert red.any(0).sum() > 0.55 * SIZE
+
+
+def test_what_is_no_whole_thing_is_labelled_so() -> None:
+    """Pieces of a thing hold less than half of it; what is around a thing holds none of it."""
+    image = np.full((240, 260, 3), 30, np.uint8)
+    thing = np.zeros((240, 260), bool)
+    thing[90:190, 80:180] = True
+    image[thing] = (200, 0, 0)
+    rng = np.random.default_rng(0)
+    crops = [c for _ in range(40) for c in _fragment_crop(image, thing, [thing], "a/b", rng)]
+    assert len(crops) > 20 and {crop.label for crop in crops} == {GROUND}
+    red = np.array([np.median(crop.rgba[crop.rgba[..., 3] > 127][:, 0]) for crop in crops])
+    assert ((red < 40) | (red > 190)).all() and 5 < (red > 190).sum() < len(crops) - 5
+
+
+def test_towers_are_taken_up_with_what_their_words_mean(
+    vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    """The table says what the exported text tower says, also of a colour."""
+    tokenizer = make_tokenizer(vocabulary)
+    export(new_state(tokenizer, vocabulary, Schedule(), seed=1), tokenizer, tmp_path)
+    state = new_state(tokenizer, vocabulary, Schedule(), seed=2)
+    begin_from(state, tokenizer, tmp_path)
+    name, red = vocabulary.concepts[3].name, COLOURS.index("red")
+    captions = [Caption(name, frozenset({3})), Caption("red object", None, red)]
+    texts = embed_texts(state.model, tokenizer, [caption.text for caption in captions])
+    alike = (state.meanings(captions) * texts).sum(1)
+    assert alike.tolist() == pytest.approx([1, 1], abs=1e-2)
 
 
 def test_augmented_pictures_fit_the_tower() -> None:

@@ -20,6 +20,7 @@ from training.text_prompt.train import (
     Schedule,
     cell_loss,
     export,
+    most_alike,
     new_state,
     train_step,
     union,
@@ -51,6 +52,15 @@ def test_maps_are_joined_and_cells_weigh_by_side() -> None:
     wanted[0, 0, 0] = 1
     low, high = -torch.ones(1, 10, 10), torch.where(wanted > 0, 1.0, -1.0)
     assert cell_loss(low, wanted) - cell_loss(high, wanted) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_fitting_object_that_resembles_the_vector_most_is_drawn() -> None:
+    """The mean over its cells counts; what does not fit takes no part."""
+    logits = torch.tensor([[[2.0, 1.0, 9.0]], [[0.0, 1.0, 9.0]]])
+    cells = torch.tensor([[[1.0, 0, 0]], [[0.2, 0.8, 0]], [[0, 0, 1.0]]])
+    fitting = torch.tensor([[True, True, False]] * 2)
+    expected = [[True, False, False], [False, True, False]]
+    assert most_alike(logits, fitting, cells).tolist() == expected
 
 
 def test_prompts_say_what_fits() -> None:
@@ -103,3 +113,7 @@ def test_it_learns_and_is_written_for_its_models(tmp_path: Path) -> None:
     expected = state.average(vectors, scene.features.float(), torch.zeros(3, 1, *SIZE))[1]
     found = loaded(vectors, scene.features.float(), torch.zeros(3, 1, *SIZE))[1]
     torch.testing.assert_close(found, expected, atol=0.1, rtol=0.05)
+    begun = new_state(128, sam, schedule, seed=2, init=path)
+    for part in (begun.prompt, begun.average):
+        found = part(vectors, scene.features.float(), torch.zeros(3, 1, *SIZE))[1]
+        torch.testing.assert_close(found, expected, atol=0.1, rtol=0.05)

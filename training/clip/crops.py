@@ -21,12 +21,12 @@ from training.degrade import degrade
 from training.library import Entry, Library
 from training.mesh import Mesh
 from training.patterns import ground, recoloured
-from training.scene import OBJECT, Scene, load_shard
+from training.scene import OBJECT, PART, Scene, load_shard, pixels
 from training.sprites import Sprite
 from training.tabletop import compose_tabletop
 
 SIZE = 96  # pixels; training cuts windows from it
-UNNAMED, GROUND = -1, -2  # labels of what is no concept of the vocabulary
+UNNAMED, GROUND = -1, -2  # labels of what is no concept of the vocabulary, and of no thing
 SMALLEST = 20  # pixels of the longer side in a scene
 PER_CONCEPT = 24  # pictures of drawings for each concept, as far as variants make sense
 VARIANTS = (2, 8)  # of one drawing
@@ -71,17 +71,23 @@ class NamedLibrary(Library):
 
 
 def scene_crops(scene: Scene, vocabulary: Vocabulary, rng: np.random.Generator) -> Iterator[Crop]:
-    """Every named object of a scene, some of the unnamed ones, and a piece of ground."""
+    """Every named object of a scene, some of the unnamed ones, and what is no whole thing."""
     image, ids = scene.image(), scene.ids()
+    things = []
     for mask in scene.masks:
         label = vocabulary.index(mask.name) if mask.name else UNNAMED
         if mask.kind == OBJECT and (label >= 0 or rng.random() < 0.25):
-            table = np.isin(ids, mask.leaves)
+            table = pixels(ids, mask)
             x, y, w, h = cv2.boundingRect(table.astype(np.uint8))
             if max(w, h) >= SMALLEST:
                 yield Crop(cut(image, table, (x, y, w, h), rng), label, mask.source)
+                things.append(table)
     if rng.random() < 0.5:
         yield from _ground_crop(image, ids, scene.origin, rng)
+    if things and rng.random() < 0.8:
+        table = things[int(rng.integers(len(things)))]
+        parts = [pixels(ids, mask) for mask in scene.masks if mask.kind == PART]
+        yield from _fragment_crop(image, table, parts, scene.origin, rng)
 
 
 def cut(
@@ -96,6 +102,10 @@ def cut(
                        [0, scale, SIZE / 2 - scale * centre[1]]])  # fmt: skip
     if scale < 1:  # averaged first: warping alone would skip pixels
         sigma = 0.35 / scale
+        low, high = ((centre + sign * (side / 2 + 4 * sigma)).astype(int) for sign in (-1, 1))
+        low = low.clip(0)
+        image, mask = (a[low[1] : high[1], low[0] : high[0]] for a in (image, mask))
+        linear[:, 2] += scale * low
         image = cv2.GaussianBlur(image, (0, 0), sigma) if sigma > 0.5 else image
     warp = functools.partial(cv2.warpAffine, M=linear, dsize=(SIZE, SIZE), flags=cv2.INTER_LINEAR)
     rgb = warp(image, borderMode=cv2.BORDER_REFLECT_101)
@@ -118,6 +128,31 @@ def _ground_crop(
             )
             yield Crop(cut(image, blob > 0, (x, y, side, side), rng), GROUND, source)
             return
+
+
+def _fragment_crop(
+    image: np.ndarray, thing: np.ndarray, parts: list[np.ndarray], source: str,
+    rng: np.random.Generator,
+) -> Iterator[Crop]:  # fmt: skip
+    """What everything mode finds besides things: a piece of one, a part, what is around it."""
+    x, y, w, h = cv2.boundingRect(thing.astype(np.uint8))
+    rows, columns = np.ogrid[: thing.shape[0], : thing.shape[1]]
+    draw = rng.random()
+    if draw < 0.4:  # less than half, on one side of a line
+        angle = rng.uniform(0, 2 * np.pi)
+        along = columns * np.cos(angle) + rows * np.sin(angle)
+        mask = thing & (along > np.quantile(along[thing], rng.uniform(0.55, 0.85)))
+    elif draw < 0.7 and parts:
+        mask = parts[int(rng.integers(len(parts)))]
+        if 2 * (mask & thing).sum() > thing.sum():  # nearly the whole thing
+            return
+    else:  # around it
+        room = rng.uniform(0.1, 0.6, 4) * max(w, h)
+        mask = ~thing & (columns > x - room[0]) & (columns < x + w + room[1])
+        mask &= (rows > y - room[2]) & (rows < y + h + room[3])
+    box = cv2.boundingRect(mask.astype(np.uint8))
+    if max(box[2:]) >= SMALLEST:
+        yield Crop(cut(image, mask, box, rng), GROUND, source)
 
 
 def drawing_crops(
@@ -193,13 +228,13 @@ def _lay(
     return np.clip(mixed, 0, 255).astype(np.uint8), laid[..., 3]
 
 
-def collect(work: Path, subset: str, rendered: int, seed: int) -> Iterator[Crop]:
+def collect(work: Path, subset: str, shards: int, rendered: int, seed: int) -> Iterator[Crop]:
     """All crops of a set, in a fixed order."""
     vocabulary = Vocabulary.read()
     held_out = subset == "val"
     library = NamedLibrary(work / "library", held_out, vocabulary)
     rng = np.random.default_rng((seed, SETS.index(subset)))
-    for path in sorted((work / "scenes" / subset).glob("*.npz")):
+    for path in sorted((work / "scenes" / subset).glob("*.npz"))[:shards]:
         for scene in load_shard(path):
             yield from scene_crops(scene, vocabulary, rng)
     yield from drawing_crops(library, vocabulary, rng)
@@ -236,12 +271,14 @@ def main() -> None:
     """Read the command line and collect both sets."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", type=Path, default=Path("training/data"))
+    parser.add_argument("--shards", type=int, default=1000, help="take the first so many")
     parser.add_argument("--rendered", type=int, default=160, help="further scenes for training")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     for subset, rendered in (("train", options.rendered), ("val", options.rendered // 5)):
-        save(options.work / "clip" / subset, collect(options.work, subset, rendered, options.seed))
+        crops = collect(options.work, subset, options.shards, rendered, options.seed)
+        save(options.work / "clip" / subset, crops)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from training.clip.towers import IMAGE_SIZE, MEAN, STD
 from training.clip.vocabulary import COLOURS
 
 RARER = 0.6  # 1 draws every concept equally often, 0 every picture
-SHARES = {UNNAMED: 0.08, GROUND: 0.05}  # of a batch
+SHARES = {UNNAMED: 0.08, GROUND: 0.12}  # of a batch
 
 
 @dataclass(frozen=True)
@@ -137,17 +137,27 @@ def augment(rgba: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np
 
 
 def _background(rgba: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The real background, a plain one, a blurred one, or another crop."""
+    """A plain one, most often grey as in the engine's crops; the real one, blurred, or another."""
     draw = rng.random()
-    if draw < 0.42:
+    if draw < 0.2:
         return np.ascontiguousarray(rgba[..., :3])
-    if draw < 0.78:
-        level = float(rng.choice([0, 128, 255, -1], p=[0.2, 0.4, 0.2, 0.2]))
+    rgba = _ragged(rgba, rng)
+    if draw < 0.84:
+        level = float(rng.choice([128, 0, 255, -1], p=[0.7, 0.1, 0.1, 0.1]))
         colour = np.full(3, level) if level >= 0 else rng.uniform(0, 255, 3)
         return on_plain(rgba, colour)
-    if draw < 0.88:
+    if draw < 0.9:
         return on_ground(rgba, cv2.GaussianBlur(rgba[..., :3], (0, 0), 8))
     return on_ground(rgba, other[:, ::-1])
+
+
+def _ragged(rgba: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """With a mask that is a little too small or too large, as found ones are."""
+    if rng.random() < 0.5:
+        return rgba
+    change = cv2.erode if rng.random() < 0.5 else cv2.dilate
+    brush = np.ones(rng.integers(2, 6, 2), np.uint8)
+    return np.dstack([rgba[..., :3], change(np.ascontiguousarray(rgba[..., 3]), brush)])
 
 
 def _window(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:

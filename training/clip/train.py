@@ -28,7 +28,7 @@ from training.clip.crops import GROUND
 from training.clip.meanings import Meanings
 from training.clip.pictures import Batch, Pictures
 from training.clip.towers import EMBEDDING, embed_pictures, embed_texts, make_model, make_processor
-from training.clip.vocabulary import Vocabulary
+from training.clip.vocabulary import COLOURS, Vocabulary
 from training.resume import Resumable
 from training.train import use_bf16_linears
 
@@ -82,6 +82,23 @@ def new_state(
     groups = [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": free}]
     optimizer = torch.optim.AdamW(groups, schedule.learning_rate, (0.9, 0.98), weight_decay=0.0)
     return State(model, meanings, copy.deepcopy(model).requires_grad_(False), optimizer)
+
+
+@torch.no_grad()
+def begin_from(state: State, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Take up towers that were exported; the table begins with what their words say."""
+    towers = CLIPModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    for model in (state.model, state.average):
+        model.load_state_dict(towers.state_dict())
+    names = [concept.name for concept in Vocabulary.read().concepts]
+    colours = [f"{colour} object" for colour in COLOURS]
+    said = [*names, "object", "background", "zorblax", *colours]
+    vectors = embed_texts(towers.eval(), tokenizer, said)
+    concepts, others, sums = vectors.split((len(names), 3, len(colours)))
+    state.meanings.concepts.copy_(concepts)
+    state.meanings.others.copy_(others)
+    # "red object" means the sum of two unit vectors: each mirrors the other at the sum.
+    state.meanings.colours.copy_(2 * (sums @ others[0])[:, None] * sums - others[0])
 
 
 def speak(batch: Batch, speaker: Speaker, schedule: Schedule) -> list[Caption]:
@@ -167,10 +184,16 @@ def export(state: State, tokenizer: PreTrainedTokenizerFast, folder: Path) -> No
 def run(args: argparse.Namespace, schedule: Schedule) -> None:
     """Train until the time is used up."""
     vocabulary = Vocabulary.read()
-    tokenizer = make_tokenizer(vocabulary)
+    tokenizer = (
+        PreTrainedTokenizerFast.from_pretrained(args.init, local_files_only=True)
+        if args.init
+        else make_tokenizer(vocabulary)
+    )
     state = new_state(tokenizer, vocabulary, schedule, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     saved = args.out / "state.pt"
+    if args.init:
+        begin_from(state, tokenizer, args.init)
     if args.resume and saved.exists():
         state.load(saved)
     use_bf16_linears(state.model)
@@ -207,6 +230,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("training/data/clip/run"))
     parser.add_argument("--minutes", type=float, default=45, help="time of the whole run")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--init", type=Path, help="folder of a clip_tiny to begin from")
     parser.add_argument("--resume", action="store_true", help="go on from the last state in --out")
     cv2.setNumThreads(1)
     run(parser.parse_args(), Schedule())

@@ -26,8 +26,9 @@ from torch.nn import functional as F
 from sam_ros.engine.clip import Clip
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.model import Sam, build_sam
+from sam_ros.model.checkpoint import read_checkpoint
 from sam_ros.model.layers import crop
-from sam_ros.model.text_prompt import TextPrompt, as_mask_prompt, digest
+from sam_ros.model.text_prompt import TAKEN, TextPrompt, as_mask_prompt, digest
 from training.losses import mask_loss, true_iou
 from training.resume import Resumable
 from training.text_prompt.asker import Asker, Mixture, Prompts
@@ -72,12 +73,16 @@ def scene_loss(
     rows = asked.fitting.any(1).nonzero()[:, 0][:decoded]
     if not len(rows) or not decoded:
         return loss, figures
+    # As the engine asks: one of the fitting objects, the one that resembles the vector most.
+    chosen = most_alike(logits[rows, 0].detach(), asked.fitting[rows], cells)
+    others = union(asked.fitting[rows] & ~chosen, cells)[:, None]
     size = sam.prompt_encoder.mask_input_size
-    _, dense = sam.prompt_encoder(None, None, as_mask_prompt(logits[rows], size))
+    drawn = as_mask_prompt(logits[rows] - TAKEN * others, size)
+    _, dense = sam.prompt_encoder(None, None, drawn)
     pe = sam.prompt_encoder.get_dense_pe()
     masks, _ = sam.mask_decoder(features, pe, tokens[rows], dense, False)
     masks = crop(masks, coverage)
-    targets = union(asked.fitting[rows], coverage)
+    targets = union(chosen, coverage)
     loss = loss + mask_loss(masks, targets, 0.5).mean()
     for row, iou in zip(rows, true_iou(masks, targets)[:, 0], strict=True):
         figures["iou_words" if asked.by_words[row] else "iou_picture"].append(float(iou))
@@ -87,6 +92,19 @@ def scene_loss(
 def union(chosen: Tensor, maps: Tensor) -> Tensor:
     """(B, h, w) what the chosen (B, K) of (K, h, w) maps cover together."""
     return (chosen.float() @ maps.flatten(1)).clamp(max=1).unflatten(1, maps.shape[1:])
+
+
+def most_alike(logits: Tensor, fitting: Tensor, cells: Tensor) -> Tensor:
+    """(B, K) bool, the one of each row's fitting objects whose cells have the highest logits.
+
+    Args:
+        logits: (B, h, w).
+        fitting: (B, K) bool, at least one in each row.
+        cells: (K, h, w) how much of each cell an object covers.
+    """
+    shares = cells.flatten(1) / cells.sum((1, 2)).clamp(min=1e-6)[:, None]
+    means = (logits.flatten(1) @ shares.T).masked_fill(~fitting, -math.inf)
+    return F.one_hot(means.argmax(1), len(cells)).bool()
 
 
 def cell_loss(logits: Tensor, wanted: Tensor) -> Tensor:
@@ -109,11 +127,15 @@ class State(Resumable):
     seconds: float = 0.0
 
 
-def new_state(clip_dim: int, sam: Sam, schedule: Schedule, seed: int) -> State:
-    """A fresh projection, its average and its optimizer."""
+def new_state(
+    clip_dim: int, sam: Sam, schedule: Schedule, seed: int, init: Path | None = None
+) -> State:
+    """A fresh projection or a copy of a file's, its average and its optimizer."""
     torch.manual_seed(seed)
     channels = sam.mask_decoder.channels
     prompt = TextPrompt(clip_dim, channels.total, channels.coarse)
+    if init:
+        prompt.load_state_dict(read_checkpoint(init))
     optimizer = torch.optim.AdamW(
         prompt.parameters(),
         schedule.learning_rate,
@@ -177,7 +199,7 @@ def run(args: argparse.Namespace, schedule: Schedule) -> None:
     scenes = prepare(shards, args.sam, Segmenter(sam), clip.pixels.colour, args.out, args.every)
     material = Material(scenes, clip)
     clip_dim = clip.embed_texts(["a"]).shape[1]
-    state = new_state(clip_dim, sam, schedule, args.seed)
+    state = new_state(clip_dim, sam, schedule, args.seed, args.init)
     made_for = {"sam": digest(args.sam), "clip": digest(args.clip / "model.safetensors")}
     # A state is of use for its own model and CLIP only.
     saved = args.out / "-".join(("state", *(made_for[k][:12] for k in ("sam", "clip"))))
@@ -219,6 +241,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("training/data/text_prompt"))
     parser.add_argument("--minutes", type=float, default=15, help="processor time of the training")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--init", type=Path, help="a projection for kindred weights to begin from")
     parser.add_argument("--resume", action="store_true", help="go on from the last state in --out")
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
