@@ -40,7 +40,7 @@ class TextConfig:
 
     threshold: float = 0.5
     overlap: float = 0.5
-    crops: int = 12
+    crops: int = 24
     instances: int = 20
 
 
