@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import openvino as ov
+import sys
+
 import torch
-from openvino import properties
 from torch import Tensor
 
 from sam_ros.engine.encoder import cache_folder
 from sam_ros.model import Sam
+
+# A robot tells nobody what it does: without this module OpenVINO sends no word of its conversions.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino as ov  # noqa: E402
+from openvino import properties  # noqa: E402
 
 _TYPES = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16, torch.float16: ov.Type.f16}
 
