@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from sam_ros.engine.clip_pixels import Picture
 from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.hypothesis import Hypothesis
-from sam_ros.engine.prompt import Prompt
+from sam_ros.engine.prompt import FOREGROUND, Prompt
 from sam_ros.engine.propose_and_rank import select
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.engine.text import Search, TextConfig, TextScorer
@@ -28,10 +28,11 @@ class PromptToken:
     """A `Grounder` for the model and the CLIP that a :class:`TextPrompt` was trained for.
 
     The decoder returns one mask for a prompt, as in the paper, so of the cells that resemble the
-    words only the region around the best one is drawn. What was answered is taken out and the
-    text asked again, until no cell resembles the words any more. The
-    decoder cannot say that a thing is absent, so CLIP has the last word, as in propose-and-rank:
-    the score of an answer is that of its crop.
+    words only the region around the best one is drawn, and that cell is clicked: of a click the
+    decoder knows best what it belongs to. What was answered is taken out and the text asked
+    again, until no cell resembles the words any more. The decoder cannot say that a thing is
+    absent, so CLIP has the last word, as in propose-and-rank: the score of an answer is that of
+    its crop.
 
     Args:
         segmenter: decodes.
@@ -95,12 +96,30 @@ class PromptToken:
         """The prompts of the texts that still resemble a cell, and the cell (T, h, w) of each."""
         tokens, logits = self._prompt(vectors, embedding.features.float(), taken)
         size = self._segmenter.sam.prompt_encoder.mask_input_size
-        one = np.stack([region_of_the_peak(row) for row in logits[:, 0].cpu().numpy()])
-        drawn = as_mask_prompt(torch.from_numpy(one)[:, None], size)[:, 0].numpy()
+        maps = logits[:, 0].cpu().numpy()
+        one = torch.from_numpy(np.stack([region_of_the_peak(row) for row in maps]))
+        drawn = as_mask_prompt(one[:, None], size)[:, 0].numpy()
         words = tokens[:, 0].cpu().numpy()
-        asked = (logits.flatten(1).amax(1) > 0).nonzero()[:, 0].tolist()
+        prompts = {
+            row: Prompt(
+                points=self._middle(embedding, int(maps[row].argmax()), maps.shape[2]),
+                labels=np.array([FOREGROUND], np.int32),
+                logits=drawn[row],
+                token=words[row],
+            )
+            for row in np.flatnonzero(maps.max(axis=(1, 2)) > 0).tolist()
+        }
         peaks = (logits == logits.amax(dim=(2, 3), keepdim=True))[:, 0].float()
-        return {row: Prompt(logits=drawn[row], token=words[row]) for row in asked}, peaks
+        return prompts, peaks
+
+    def _middle(self, embedding: Embedding, cell: int, columns: int) -> npt.NDArray[np.float32]:
+        """(1, 2) x, y of the middle of a cell in the picture."""
+        sam, transform = self._segmenter.sam, embedding.transform
+        side = 4 * sam.image_size / sam.prompt_encoder.mask_input_size[0]
+        row, column = divmod(cell, columns)
+        middle = np.array([[column + 0.5, row + 0.5]], np.float32) * np.float32(side)
+        most = np.array(transform.size[::-1], np.float32) - 1
+        return np.minimum(transform.to_original(middle), most)
 
 
 def region_of_the_peak(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
