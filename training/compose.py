@@ -77,7 +77,7 @@ def main() -> None:
         if not (out / options.subset / f"shard-{k:05d}.npz").exists()
     ]
     job = functools.partial(compose_shard, out, options.subset, options.seed)
-    # Spawned, not forked: OpenCV's threads, which the library was built with, do not survive a fork.
+    # Spawned, not forked: OpenCV's threads, which built the library, do not survive a fork.
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         for done, path in enumerate(pool.imap(job, missing), start=1):
             print(f"{done}/{len(missing)} {path}", flush=True)

@@ -28,9 +28,6 @@ class Prompts:
             box has padding there.
         labels: (N, K), 1 foreground, 0 background, -1 padding.
         logits: (N, 1, h, w) the previous answer or None.
-        looks: (N - boxes_count, 4) boxes of the previous answers to clicks, which then take the place
-            of corrections; None: no second look.
-        look_fed_back: whether a second look gets the previous answer too.
     """
 
     boxes_count: int
@@ -40,8 +37,6 @@ class Prompts:
     coords: Tensor
     labels: Tensor
     logits: Tensor | None = None
-    looks: Tensor | None = None
-    look_fed_back: bool = False
 
 
 def first_prompts(sample: Sample, boxes: int) -> Prompts:
@@ -70,19 +65,14 @@ def decode(sam: Sam, embedding: Tensor, prompts: Prompts) -> tuple[Tensor, Tenso
     """Logits (N, 4, h, w) and predicted IoU (N, 4) of every mask token.
 
     A first click is one point and padding, a box two corners: both are two tokens, and every
-    correction adds one to both, so boxes and clicks decode in one batch. So does a second look,
-    where a click has a box and a box one correction.
+    correction adds one to both, so boxes and clicks decode in one batch.
     """
     n, encoder = prompts.boxes_count, sam.prompt_encoder
     before, after = (None, None) if prompts.logits is None else _fed_back(sam, prompts)
     corrections = (prompts.coords[:n, 1:], prompts.labels[:n, 1:])
     points = corrections if corrections[1].shape[1] else None
     by_box = encoder(points=points, boxes=prompts.boxes, masks=before)
-    clicks = (prompts.coords[n:], prompts.labels[n:])
-    if prompts.looks is not None:
-        clicks = (clicks[0][:, :1], clicks[1][:, :1])
-        after = after if prompts.look_fed_back else None
-    by_click = encoder(points=clicks, boxes=prompts.looks, masks=after)
+    by_click = encoder(points=(prompts.coords[n:], prompts.labels[n:]), boxes=None, masks=after)
     return _predict(sam, embedding, prompts, by_box, by_click)
 
 
@@ -146,29 +136,6 @@ def with_corrections(prompts: Prompts, logits: Tensor, click: bool) -> Prompts:
         labels=torch.cat([prompts.labels, labels[:, None]], dim=1),
         logits=logits,
     )
-
-
-def with_second_look(prompts: Prompts, logits: Tensor, fed_back: bool) -> Prompts:
-    """What the engine asks of a lone click: the same again with the box of its answer.
-
-    Prompts by a box are corrected meanwhile.
-    """
-    looks = boxes_of(logits[prompts.boxes_count :, 0] > 0)
-    corrected = with_corrections(prompts, logits, click=True)
-    return replace(corrected, looks=looks, look_fed_back=fed_back)
-
-
-def boxes_of(masks: Tensor) -> Tensor:
-    """Tight boxes (N, 4) of (N, h, w) masks, in pixels of the picture; of all for an empty one."""
-    edges = []
-    for axis in (1, 2):  # columns, then rows, that a mask touches
-        touched = masks.any(axis)
-        touched = touched | ~touched.any(1, keepdim=True)
-        first = touched.float().argmax(1)
-        last = touched.shape[1] - 1 - touched.flip(1).float().argmax(1)
-        edges.append((first * STRIDE - 0.5, (last + 1) * STRIDE - 0.5))
-    (x0, x1), (y0, y1) = edges
-    return torch.stack([x0, y0, x1, y1], dim=1)
 
 
 def correction(answer: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,14 +30,7 @@ from sam_ros.model.sam import Sam
 from sam_ros.model.tiny import build_sam_tiny, set_image_size
 from training.losses import affinity_loss, mask_loss, true_iou
 from training.resume import Resumable
-from training.rounds import (
-    Prompts,
-    decode,
-    decode_rough,
-    first_prompts,
-    with_corrections,
-    with_second_look,
-)
+from training.rounds import Prompts, decode, decode_rough, first_prompts, with_corrections
 from training.samples import Recipe, Sample, Samples
 
 
@@ -70,7 +63,6 @@ class Schedule:
     focal_until: float = 0.55
     affinity: float = 0.5
     rough: float = 0.06  # share of the steps whose only prompt is a rough mask
-    look: float = 0.4  # of the others, where clicks are asked again with their answers' boxes
     quiet: float = 0.35  # share of the corrections without a new click
 
     def phase(self, progress: float) -> Phase:
@@ -155,8 +147,7 @@ def batch_loss(
         error = (iou - true_iou(logits, prompts.targets)).square().mean()
         total = total + mask_loss(logits[:, :1], prompts.targets, focal).mean() + error
         return total, figures | {"loss": total.item()}
-    looking = bool(torch.rand(()) < schedule.look)
-    rounds = 2 if looking else int(torch.randint(2, 4, ()))
+    rounds = int(torch.randint(2, 4, ()))
     for number in range(rounds):
         logits, iou = decode(sam, embedding, prompts)
         losses = mask_loss(logits, prompts.targets, focal)
@@ -169,11 +160,8 @@ def batch_loss(
         figures[f"iou{number}_box"] = best[: prompts.boxes_count].mean().item()
         figures[f"iou{number}_click"] = best[prompts.boxes_count :].mean().item()
         shown = logits.gather(1, chosen[:, None, None, None].expand(-1, -1, *logits.shape[2:]))
-        if looking:
-            prompts = with_second_look(prompts, shown.detach(), fed_back=bool(torch.rand(()) < 0.5))
-        else:
-            quiet = number == rounds - 2 and torch.rand(()) < schedule.quiet
-            prompts = with_corrections(prompts, shown.detach(), click=not quiet)
+        quiet = number == rounds - 2 and torch.rand(()) < schedule.quiet
+        prompts = with_corrections(prompts, shown.detach(), click=not quiet)
     figures["loss"] = total.item()
     return total, figures
 

@@ -193,10 +193,10 @@ class Segmenter:
         prompts: Sequence[Prompt],
         found: Sequence[Sequence[Hypothesis]],
     ) -> list[list[Hypothesis]]:
-        """The masks of lone clicks asked for again, each with its own box beside the click.
+        """The masks of lone clicks asked for again, each by its own box.
 
-        From the third look on each mask's logits are a prompt as well. How likely a mask is meant
-        was said at the first look: its predicted IoU stays.
+        From the third look on the click and the mask's logits are a prompt as well. How likely a
+        mask is meant was said at the first look: its predicted IoU stays.
         """
         better = [list(candidates) for candidates in found]
         places = [
@@ -210,7 +210,9 @@ class Segmenter:
             some = places[start : start + limit]
             seen = [better[row][column] for row, column in some]
             asked = [
-                replace(prompts[row], box=item.box, logits=item.logits if look > 1 else None)
+                replace(prompts[row], box=item.box, logits=item.logits)
+                if look > 1
+                else Prompt(box=item.box)
                 for (row, _), item in zip(some, seen, strict=True)
             ]
             answers = self._find(embedding, upsampler, asked, multimask=False)

@@ -15,6 +15,7 @@ from sam_ros.engine.boxes import tight_box
 from sam_ros.engine.config import EngineConfig
 from sam_ros.engine.hypothesis import Hypotheses
 from sam_ros.engine.islands import island_at
+from sam_ros.engine.prompt import Prompt
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.model import build_sam
 
@@ -37,7 +38,7 @@ def by_iou(answer: Hypotheses) -> list[Any]:
 def test_each_mask_is_that_of_the_click_with_what_the_one_before_gave(
     looks_again: Any, picture: Picture
 ) -> None:
-    """The second look has the mask's box, the third has its logits too.
+    """The second look has the mask's box alone, the third the click, the box and the logits.
 
     Masks, stability and logits are the last look's, the predicted IoU is the first's. Of the
     mask the clicked region stays.
@@ -56,7 +57,7 @@ def test_each_mask_is_that_of_the_click_with_what_the_one_before_gave(
             if not a.area:
                 assert not c.area
                 continue
-            b = segmenter.segment(embedding, [replace(prompt, box=a.box)])[0].best
+            b = segmenter.segment(embedding, [Prompt(box=a.box)])[0].best
             asked = replace(prompt, box=b.box, logits=b.logits)
             expected = segmenter.segment(embedding, [asked])[0].best
             region = island_at(expected.mask, np.floor(prompt.points[0] + 0.5).astype(int))

@@ -15,14 +15,12 @@ from sam_ros.model.layers import crop
 from sam_ros.model.tiny import build_sam_tiny
 from training.losses import affinity_loss, mask_loss, true_iou
 from training.rounds import (
-    boxes_of,
     correction,
     decode,
     first_prompts,
     roughen,
     spread,
     with_corrections,
-    with_second_look,
 )
 from training.samples import Recipe, Samples, click, collate, make_sample, noisy_box
 from training.scene import OBJECT, PART, Mask, Scene, save_shard
@@ -184,38 +182,6 @@ def test_boxes_and_clicks_decode_in_one_batch(scene: Scene) -> None:
             corrected[row, :1], crop(mask, corrected)[0], atol=1e-4, rtol=1e-4
         )
         torch.testing.assert_close(iou[row, :1], score[0], atol=1e-4, rtol=1e-4)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("fed_back", [False, True])
-def test_a_second_look_is_the_engines(scene: Scene, fed_back: bool) -> None:
-    """A click is asked again with its answer's box; a box gets its correction meanwhile."""
-    torch.manual_seed(0)
-    sam = build_sam_tiny(128).eval()
-    sample = collate([make_sample(scene, Recipe(128, 4, 2, False), np.random.default_rng(1))])
-    embedding = sam.image_encoder(normalise(sam, sample))
-    prompts = first_prompts(sample, 2)
-    logits, _ = decode(sam, embedding, prompts)
-    looked = with_second_look(prompts, logits[:, :1], fed_back)
-    again, _ = decode(sam, embedding, looked)
-
-    whole, pe = spread(sam, logits[:, :1]), sam.prompt_encoder.get_dense_pe()
-    box = boxes_of(logits[2:, 0] > 0)
-    clicks = (prompts.coords[2:], prompts.labels[2:])
-    by_click = sam.prompt_encoder(clicks, box, whole[2:] if fed_back else None)
-    points = (looked.coords[:2, 1:], looked.labels[:2, 1:])
-    by_box = sam.prompt_encoder(points, prompts.boxes, whole[:2])
-    for rows, encoded in ((slice(2, None), by_click), (slice(0, 2), by_box)):
-        mask, _ = sam.mask_decoder(embedding, pe, *encoded, False)
-        torch.testing.assert_close(again[rows, :1], crop(mask, again), atol=1e-4, rtol=1e-4)
-
-
-def test_boxes_of_masks() -> None:
-    """Through the outer edges of the cells; an empty mask has the box of the picture."""
-    masks = torch.zeros(3, 10, 20, dtype=torch.bool)
-    masks[0, 2:5, 3:9], masks[1, 0, 19] = True, True
-    expected = [[11.5, 7.5, 35.5, 19.5], [75.5, -0.5, 79.5, 3.5], [-0.5, -0.5, 79.5, 39.5]]
-    assert boxes_of(masks).tolist() == expected
 
 
 def test_a_batch_holds_pictures_of_one_orientation(tmp_path: Path, scene: Scene) -> None:
