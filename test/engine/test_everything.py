@@ -298,3 +298,9 @@ def test_a_decoder_in_another_precision(
     assert len(found) == len(expected)
     for item in found[:10]:
         assert max(same(item.mask, other.mask) for other in expected) > 0.99
+
+
+def test_no_mask_is_good_enough(tiny: Sam, sharp: Picture) -> None:
+    """A threshold that nothing reaches is an answer without masks, of the small model too."""
+    config = EverythingConfig(points_per_side=4, pred_iou_thresh=1.0)
+    assert segment_everything(Segmenter(tiny), sharp, config) == []
