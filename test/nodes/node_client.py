@@ -129,6 +129,7 @@ class NodeClient:
 
     def close(self) -> None:
         self._executor.shutdown()
+        self.everything.destroy()  # left to the garbage collector it would outlive its node
         self.node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
