@@ -34,9 +34,7 @@ COLOUR = 2.0  # weight of the histograms beside the logits ...
 MOST_EVIDENCE = 4.0  # ... after their logarithms are cut at this
 MOST_LOGIT = 15.0  # no logit counts for more
 FIRMNESS = 2.0  # logits are multiplied by it when the histograms are filled
-BEYOND = (
-    100.0  # taken off the logit for each side of the prompt's box that a pixel is outside of it
-)
+BEYOND = 100.0  # taken off a logit for each width of the box that its pixel lies outside of it
 LEAST_COMMON = 0.5  # IoU with the mask from which on another one is another thing, not a boundary
 
 
