@@ -45,14 +45,8 @@ class TinyChannels:
         folded = (F.pixel_unshuffle(stride8, 2), F.pixel_unshuffle(stride4, 4))
         return torch.cat((coarse, *folded), dim=1)
 
-    def unfold(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The inverse of :meth:`fold`."""
-        sizes = [self.coarse, 4 * self.stride8, 16 * self.stride4]
-        coarse, stride8, stride4 = embedding.split(sizes, dim=1)
-        return coarse, F.pixel_shuffle(stride8, 2), F.pixel_shuffle(stride4, 4)
-
     def cells(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As :meth:`unfold`, with the channels last and the parts of a cell next to each other.
+        """Take an embedding apart: channels last, the parts of a cell next to each other.
 
         Returns:
             (B, h * w, C), (B, h * w * 4, C8) and (B, h * w * 16, C4).
@@ -210,7 +204,7 @@ class TinyImageEncoder(nn.Module):
             x: (B, 3, H, W) normalised RGB, sides multiples of 16.
 
         Returns:
-            (B, channels.total, H/16, W/16) embedding; :meth:`TinyChannels.unfold` takes it apart.
+            (B, channels.total, H/16, W/16) embedding; :meth:`TinyChannels.cells` takes it apart.
         """
         x = x.contiguous(memory_format=torch.channels_last)  # as all the convolutions have it
         x = F.gelu(self.stride2(x)).permute(0, 2, 3, 1)  # B, H/2, W/2, C

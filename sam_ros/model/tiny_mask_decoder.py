@@ -139,7 +139,8 @@ class TinyMaskDecoder(MaskDecoder):
         prototypes = F.normalize(sums[..., :width], dim=2)
         mass = weights.sum(2, keepdim=True)
         ratios = _ratios(sums[..., width:], mass, seen.whole)
-        # Rows that read the appearance of a part, and those that read its bins.
+        # Rows that read the appearance of a part, and those that read its bins. It lies in several
+        # bins: the mean of their logarithms, which is cheaper than its own.
         readers = torch.cat((F.pad(prototypes, (0, BINS)), F.pad(ratios, (width, 0))), 1)
         return _times(readers, seen.looks.transpose(1, 2)).transpose(1, 2).contiguous()
 
@@ -172,25 +173,6 @@ def affinity(features: Tensor, weights: Tensor) -> Tensor:
     """
     unit = F.normalize(features, dim=1).flatten(2).transpose(1, 2)
     return _alike(unit, weights.flatten(2)).unflatten(2, features.shape[2:])
-
-
-def likelihood(bins: Tensor, weights: Tensor) -> Tensor:
-    """How much likelier every cell's appearance is among the cells that a prompt vouches for.
-
-    Args:
-        bins: (1 or B, N, h, w) logits of the bins that a cell belongs to.
-        weights: (B, K, h, w) non-negative; each map fills one histogram over the bins.
-
-    Returns:
-        (B, K, h, w) logarithm of the ratio to the whole image's histogram; zero where a map of
-        weights is empty.
-    """
-    shares = bins.flatten(2).softmax(1).transpose(1, 2)  # (1 or B, hw, N)
-    flat = weights.flatten(2)
-    mass = flat.sum(2, keepdim=True)
-    ratios = _ratios(_times(flat, shares), mass, shares.mean(1, keepdim=True))
-    # A cell lies in several bins: the mean of their logarithms, which is cheaper than its own.
-    return _times(ratios, shares.transpose(1, 2)).unflatten(2, bins.shape[2:])
 
 
 def _alike(unit: Tensor, weights: Tensor) -> Tensor:

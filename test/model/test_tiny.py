@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from sam_ros.model.layers import crop
 from sam_ros.model.tiny import CHANNELS, build_sam_tiny, set_image_size
 from sam_ros.model.tiny_image_encoder import Attention, ConvBlock
-from sam_ros.model.tiny_mask_decoder import affinity, likelihood
+from sam_ros.model.tiny_mask_decoder import RARE, affinity
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +20,28 @@ def sam():
     return build_sam_tiny(128).eval()
 
 
+def unfold(embedding):
+    """An embedding as the maps (B, C, h, w) at strides 16, 8 and 4 that were folded into it."""
+    sizes = [CHANNELS.coarse, 4 * CHANNELS.stride8, 16 * CHANNELS.stride4]
+    coarse, stride8, stride4 = embedding.split(sizes, dim=1)
+    return coarse, F.pixel_shuffle(stride8, 2), F.pixel_shuffle(stride4, 4)
+
+
+def likelihood(bins, weights):
+    """Of (B, N, h, w) logits of bins: how much likelier under each of (B, K, h, w) weights."""
+    shares = bins.softmax(1)
+    mass = weights.sum((2, 3))[..., None]
+    filled = torch.einsum("bkhw,bnhw->bkn", weights, shares) / mass.clamp(min=1e-6)
+    ratios = ((filled + RARE) / (shares.mean((2, 3))[:, None] + RARE)).log() * (mass > 0)
+    return torch.einsum("bkn,bnhw->bkhw", ratios, shares)
+
+
 def test_unfold_is_the_inverse_of_fold():
     """Features of three strides survive the journey inside one tensor."""
     maps = [torch.randn(2, c, 4 * s, 4 * s) for c, s in ((128, 1), (32, 2), (16, 4))]
     embedding = CHANNELS.fold(*maps)
     assert embedding.shape == (2, CHANNELS.total, 4, 4)
-    for before, after in zip(maps, CHANNELS.unfold(embedding), strict=True):
+    for before, after in zip(maps, unfold(embedding), strict=True):
         assert torch.equal(before, after)
 
 
@@ -68,23 +83,29 @@ def test_prompts_on_one_image_equal_prompts_on_its_copies(sam):
 
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(128, 128), (80, 128)])
-def test_the_decoder_reads_cells_as_the_papers_layers_read_maps(sam, size):
-    """Its products of matrices against convolutions of maps in picture order."""
+@pytest.mark.parametrize("clicks_alone", [False, True])
+def test_the_decoder_reads_cells_as_the_papers_layers_read_maps(sam, size, clicks_alone):
+    """Its products of matrices against convolutions of maps in picture order.
+
+    Clicks on the foreground alone vouch for no background: that map is empty.
+    """
     decoder = sam.mask_decoder
     embedding = sam.image_encoder(torch.randn(1, 3, *size))
     points = (torch.tensor([[[20.0, 30.0]], [[90.0, 64.0]]]), torch.ones(2, 1))
     boxes = torch.tensor([[5.0, 6, 70, 60], [40, 30, 120, 70]])
-    _, dense = sam.prompt_encoder(points, boxes, torch.randn(2, 1, 32, 32))
+    more = (None, None) if clicks_alone else (boxes, torch.randn(2, 1, 32, 32))
+    _, dense = sam.prompt_encoder(points, *more)
     seen, near = decoder.prepare(embedding), crop(dense, embedding)
-    coarse, stride8, stride4 = CHANNELS.unfold(embedding)
+    coarse, stride8, stride4 = unfold(embedding)
     drawn, weights = near.split((CHANNELS.coarse, 32), dim=1)
     pooled = weights.unflatten(1, (2, 16)).sum(2)
     image = coarse + drawn + decoder.coarse_affinity(affinity(coarse, pooled))
     torch.testing.assert_close(decoder.image_tokens(seen, dense), image)
 
-    weights = torch.nn.functional.pixel_shuffle(weights, 4)
+    weights = F.pixel_shuffle(weights, 4)
     alike = decoder.fine_affinity(affinity(stride4, weights))
-    alike = alike + decoder.fine_likelihood(likelihood(decoder.bins(stride4), weights))
+    bins = decoder.bins(stride4).expand(2, -1, -1, -1)
+    alike = alike + decoder.fine_likelihood(likelihood(bins, weights))
     to8, norm, act, to4, last_act = decoder.output_upscaling
     kernels = torch.randn(2, 3, CHANNELS.stride4)
     x = act(norm(to8(image) + stride8))
@@ -192,20 +213,3 @@ def test_windows_at_the_edge_see_nothing_beyond_it():
     edge = (q @ k.transpose(2, 3) / 6**0.5).softmax(3) @ v  # the second window: one column
     expected = attention.proj(edge.transpose(1, 2).reshape(1, 3, 12))
     torch.testing.assert_close(found[:, :, 4], expected)
-
-
-def test_likelihood_tells_what_the_prompt_has_seen():
-    """Cells of the prompt's bins are likelier than elsewhere, others rarer; no weights: zero."""
-    bins = torch.full((1, 3, 4, 4), -20.0)
-    bins[:, 0, :2], bins[:, 1, 2], bins[:, 2, 3] = 20.0, 20.0, 20.0  # shares 1/2, 1/4, 1/4
-    weights = torch.zeros(2, 2, 4, 4)
-    weights[:, 0, 0, 1] = 0.5
-    weights[:, 0, 2, 2] = 0.5
-    found = likelihood(bins, weights)
-    torch.testing.assert_close(found[1, 0, :2], torch.zeros(2, 4), atol=1e-5, rtol=0)
-    torch.testing.assert_close(
-        found[1, 0, 2], torch.full((4,), math.log(0.501 / 0.251)), atol=1e-5, rtol=0
-    )
-    assert (found[0, 0, 3] < -5).all()
-    assert not found[:, 1].any()
-    torch.testing.assert_close(found, likelihood(bins.expand(2, -1, -1, -1), weights))
