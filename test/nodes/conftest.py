@@ -61,3 +61,24 @@ def sam(shared_node: Any) -> Any:
     shared_node.spin(0.05)
     shared_node.forget()
     return shared_node
+
+
+@pytest.fixture(scope="module")
+def uncalibrated(start_node: StartNode, client: Any) -> Any:
+    """A robot before a table, whose camera has not told its calibration yet."""
+    from robot import Robot
+
+    node = start_node()
+    client.wait_for_node()
+    robot = Robot(client)
+    robot.node = node
+    return robot
+
+
+@pytest.fixture
+def robot(uncalibrated: Any) -> Iterator[Any]:
+    """A robot whose camera is calibrated; the node knows no object."""
+    assert uncalibrated.client.call("clear").success
+    uncalibrated.calibrate()
+    yield uncalibrated
+    uncalibrated.client.call("clear")

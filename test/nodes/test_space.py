@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,120 +12,14 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
 from geometry_msgs.msg import TransformStamped
-from node_client import NodeClient, boxed
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray, Detection3DArray
-
-from sam_ros.msg import InstanceArray, PromptArray
-from sam_ros.nodes.images import to_image
+from robot import NAMES, SPATIAL, Robot, shifted
+from sensor_msgs.msg import PointCloud2
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "geometry"))
-from tabletop import Ball, camera, render
+from tabletop import Ball
 
 NEAR = 5e-3  # m
 UP = np.array((0.0, 0.0, 5.0))  # from the map to the camera
-OUTPUTS = {
-    "points": PointCloud2,
-    "target_points": PointCloud2,
-    "scene_points": PointCloud2,
-    "detections_3d": Detection3DArray,
-    "instances": InstanceArray,
-    "mask": Image,
-    "instance_mask": Image,
-    "label_mask": Image,
-    "confidence": Image,
-    "overlay": Image,
-    "detections": Detection2DArray,
-}
-SPATIAL = list(OUTPUTS)[:4]
-NAMES = ("carton", "tall box", "ball")
-
-
-class Robot:
-    """A client with a depth camera in front of the table."""
-
-    def __init__(self, client: NodeClient) -> None:
-        self.client, self.table = client, render(camera())
-        node = client.node
-        self._info = {
-            topic: node.create_publisher(CameraInfo, topic, qos_profile_sensor_data)
-            for topic in ("camera_info", "depth/camera_info")
-        }
-        self._depth = node.create_publisher(Image, "depth", qos_profile_sensor_data)
-        self.got: dict[str, list[Any]] = {name: [] for name in OUTPUTS}
-        for name, kind in OUTPUTS.items():
-            node.create_subscription(kind, f"sam/{name}", self.got[name].append, 10)
-        names = [f"/sam/{name}" for name in OUTPUTS]
-        client.wait(lambda: all(node.count_publishers(name) for name in names))
-        client.wait(lambda: bool(self._depth.get_subscription_count()))
-        client.spin(0.3)
-
-    def calibrate(self, topic: str = "camera_info", **fields: Any) -> None:
-        """Publishes the true calibration, or one with other fields."""
-        some = self.table.camera
-        values = {
-            "height": some.height,
-            "width": some.width,
-            "distortion_model": some.model,
-            "k": some.K.ravel().tolist(),
-            "d": some.D.tolist(),
-            "r": some.R.ravel().tolist(),
-            "p": some.P.ravel().tolist(),
-        }
-        self._info[topic].publish(CameraInfo(**{**values, **fields}))
-        self.client.spin(0.1)
-
-    def show(self) -> Header:
-        """The picture of the table, seen by the node; nothing received before counts."""
-        header = self.client.show(self.table.rgb)
-        for messages in self.got.values():
-            messages.clear()
-        return header
-
-    def prompt(self, header: Header, **fields: Any) -> None:
-        """Asks for all three things at once, the tall box first: it is the target."""
-        prompts = []
-        for number in (2, 1, 3):
-            rows, columns = np.nonzero(self.table.numbers == number)
-            corners = (columns.min(), rows.min(), columns.max(), rows.max())
-            name = NAMES[number - 1]
-            prompts.append(boxed(*corners, object_id=name, label=name.split()[-1], **fields))
-        self.client.send("sam/prompts", PromptArray(header=header, prompts=prompts))
-
-    def measure(self, header: Header, depth: Any = None, encoding: str = "32FC1") -> None:
-        """Publishes the depth of the picture."""
-        depth = self.table.depth if depth is None else depth
-        self._depth.publish(to_image(depth, encoding, header))
-
-    def complete(self, names: Any = OUTPUTS) -> bool:
-        return all(self.got[name] for name in names)
-
-    def last(self, name: str) -> Any:
-        return self.got[name][-1]
-
-    def warned(self, text: str) -> bool:
-        """Whether the newest diagnostics warn of it."""
-        status = self.client.fresh_diagnostics()
-        return text in status.message and text in self.client.fact("depth")
-
-
-@pytest.fixture(scope="module")
-def running(start_node: Any, client: NodeClient) -> Robot:
-    node = start_node()
-    client.wait_for_node()
-    robot = Robot(client)
-    robot.node = node
-    return robot
-
-
-@pytest.fixture
-def robot(running: Robot) -> Iterator[Robot]:
-    assert running.client.call("clear").success
-    running.calibrate()
-    yield running
-    running.client.call("clear")
 
 
 @pytest.fixture
@@ -166,25 +58,6 @@ def colours(cloud: PointCloud2) -> np.ndarray:
     """(H, W, 3) red, green, blue."""
     packed = np.ascontiguousarray(fields_of(cloud)["rgb"]).view(np.uint32)
     return np.stack([(packed >> shift) & 255 for shift in (16, 8, 0)], axis=-1)
-
-
-def test_without_a_calibration_it_is_told_and_masks_go_on(running: Robot) -> None:
-    """The first test of the file: no camera_info has been published yet.
-
-    The warning is not repeated more than once a second.
-    """
-    header = running.show()
-    running.prompt(header)
-    running.client.wait(lambda: bool(running.got["mask"]))
-    text = "camera_info: none has arrived on /camera_info yet"
-    running.client.wait(lambda: running.measure(header) or running.warned(text), 20)
-    assert not any(running.got[name] for name in SPATIAL)
-    before, began = running.node.output.count(text), time.monotonic()
-    for _ in range(20):
-        running.prompt(running.show())
-        running.measure(header)
-    running.client.spin(0.5)
-    assert running.node.output.count(text) - before <= time.monotonic() - began + 1
 
 
 def test_all_outputs_have_the_stamp_and_frame_of_the_picture(placed: Robot) -> None:
@@ -285,22 +158,6 @@ def test_another_choice_of_an_old_picture_still_has_its_depth(placed: Robot) -> 
     assert 0.95 * carton < placed.last("target_points").width <= carton
 
 
-@pytest.mark.parametrize(
-    ("shift", "text"),
-    [(None, "depth: none"), (50_000_000, "depth: none within sync_slop, 0.02 s")],
-)
-def test_missing_depth_is_told_and_masks_go_on(robot: Robot, shift: int | None, text: str) -> None:
-    header = robot.show()
-    robot.prompt(header)
-    robot.client.wait(lambda: bool(robot.got["mask"]))
-    if shift is not None:
-        robot.client.wait(lambda: robot.measure(shifted(header, shift)) or robot.warned(text), 20)
-    else:
-        assert robot.warned(text)
-    assert not any(robot.got[name] for name in SPATIAL)
-    assert robot.last("mask").header == header
-
-
 def test_depth_of_a_lower_rate_serves_its_own_pictures(robot: Robot) -> None:
     """One depth image for three pictures: all have masks, one has points."""
     headers = [robot.show() for _ in range(3)]
@@ -321,62 +178,6 @@ def test_depth_of_a_lower_rate_serves_its_own_pictures(robot: Robot) -> None:
     assert stamps["instances"] == {header.stamp.sec for header in headers}
     assert stamps["points"] == {headers[1].stamp.sec}
     robot.client.wait(lambda: robot.warned("depth: none within sync_slop"), 5)
-
-
-@pytest.mark.parametrize(
-    ("fields", "text"),
-    [
-        ({"k": [0.0] * 9}, "K: focal lengths 0, 0"),
-        ({"width": 320, "height": 240}, "320 x 240 px; expected 640 x 480 px"),
-        ({"distortion_model": "odd", "d": [0.1]}, "distortion_model: 'odd'"),
-    ],
-)
-def test_a_bad_calibration_is_told_and_masks_go_on(
-    robot: Robot, fields: dict[str, Any], text: str
-) -> None:
-    robot.calibrate(**fields)
-    header = robot.show()
-    robot.prompt(header)
-    robot.client.wait(lambda: bool(robot.got["mask"]))
-    robot.client.wait(lambda: robot.measure(header) or robot.warned(text), 20)
-    assert not any(robot.got[name] for name in SPATIAL)
-
-
-@pytest.mark.parametrize(
-    ("depth", "encoding", "text"),
-    [
-        (np.ones((240, 320), np.float32), "32FC1", "320 x 240 px; expected 640 x 480 px"),
-        (np.ones((480, 640), np.uint8), "mono8", "depth.encoding: 'mono8'"),
-        (np.zeros((480, 640), np.uint16), "16UC1", "fewer than 10 readings on"),
-    ],
-)
-def test_bad_depth_is_told_and_masks_go_on(
-    robot: Robot, depth: np.ndarray, encoding: str, text: str
-) -> None:
-    header = robot.show()
-    robot.prompt(header)
-    robot.client.wait(lambda: bool(robot.got["mask"]))
-    robot.client.wait(lambda: robot.measure(header, depth, encoding) or robot.warned(text), 20)
-    assert robot.last("mask").header == header
-
-
-def test_without_tf_frames_are_told_and_clouds_go_on(robot: Robot) -> None:
-    if find_spec("tf2_msgs"):
-        pytest.skip("tf2_msgs is installed")
-    with robot.client.parameter("publish_tf", True):
-        header = robot.show()
-        robot.prompt(header)
-        robot.client.wait(lambda: robot.measure(header) or robot.complete())
-        assert robot.warned("publish_tf: tf2_msgs is not installed")
-
-
-def test_another_frame_that_nobody_knows_is_told_and_masks_go_on(robot: Robot) -> None:
-    with robot.client.parameter("target_frame", "nowhere"):
-        header = robot.show()
-        robot.prompt(header)
-        robot.client.wait(lambda: bool(robot.got["mask"]))
-        robot.client.wait(lambda: robot.measure(header) or robot.warned("target_frame: "), 20)
-        assert not any(robot.got[name] for name in SPATIAL)
 
 
 @pytest.mark.skipif(
@@ -449,10 +250,3 @@ def rotation(q: Any) -> np.ndarray:
     w, v = q.w, np.array((q.x, q.y, q.z))
     cross = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
     return np.eye(3) + 2 * w * cross + 2 * cross @ cross
-
-
-def shifted(header: Header, nanoseconds: int) -> Header:
-    total = header.stamp.sec * 10**9 + header.stamp.nanosec + nanoseconds
-    other = Header(frame_id=header.frame_id)
-    other.stamp.sec, other.stamp.nanosec = divmod(total, 10**9)
-    return other
