@@ -34,9 +34,15 @@ def describe() -> dict[str, Any]:
 
 
 def _cpu() -> str:
+    """The processor's name; a virtual one hides its generation there, but not in the numbers."""
     file = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", file.read_text()) if file.exists() else []
-    return names[0] if names else platform.processor() or platform.machine()
+    told = file.read_text() if file.exists() else ""
+    keys = ("model name", "cpu family", "model")
+    found = [re.search(rf"^{key}\s*: (.*)", told, re.MULTILINE) for key in keys]
+    name, family, model = (match[1] if match else "" for match in found)
+    if not name:
+        return platform.processor() or platform.machine()
+    return f"{name} family {family} model {model}" if family else name
 
 
 def _version(package: str) -> str:

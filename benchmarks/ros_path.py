@@ -4,9 +4,8 @@ With ``--together`` the nodes are in one process, with one copy of the weights. 
 weights were not fetched, random ones are taken: as fast, but for masks that may cover the picture.
 
 A sticky click is answered on every frame that the node gets to. Latency runs from the stamp that
-the camera gives a frame to the arrival of its ~/instances here. What ROS costs beside the model is
-told in CPU time, which other programs on the machine change little: that of the node's process
-less that of the bare model for as many answers, for each frame that came.
+the camera gives a frame to the arrival of its ~/instances here. What ROS adds to the model is
+measured with the same processes and messages and a model that takes no time (``replay``).
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import time
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +28,6 @@ from vision_msgs.msg import Point2D
 
 from benchmarks.listener import PATIENCE, Camera, Listener
 from benchmarks.machine import describe
-from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Prompt, Status
 from sam_ros.nodes.processes import Child, Processes, local_environment
 from sam_ros.resources import find_resource
@@ -38,19 +35,50 @@ from sam_ros.srv import SetPrompts
 
 SIZES = ((480, 640), (720, 1280))
 PICTURE = "table_mug_book.jpg"
+NODE, REPLAY = "sam_ros.nodes.sam_node", "benchmarks.replay"
 CLICK = (0.5, 0.5)  # of width and height
 HEADINGS = (
     "size",
     "cameras",
     "answers [Hz]",
-    "p50 [ms]",
-    "p99 [ms]",
+    "p50, p99 [ms]",
     "growth [ms]",
     "dropped",
     "CPU",
     "memory [MB]",
-    "ROS, each frame [ms]",
+    "start [s]",
+    "ROS alone: p50, p99 [ms]",
+    "its CPU [ms]",
 )
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What was heard of the nodes for a while.
+
+    Attributes:
+        published_hz: frames that each camera sent.
+        answered_hz: frames that each node answered.
+        latency_ms: 50th and 99th percentile from the frame's stamp to the answer's arrival.
+        growth_ms: median latency of the last quarter less that of the first: frames that queue.
+        node_ms: 50th percentile of the time inside the node, from a frame's arrival to its answer.
+        dropped: share of the published frames without an answer.
+        cpu: processors that one process of nodes keeps busy.
+        cpu_ms: CPU time of the nodes for each answer.
+        memory_mb: peak of one process of nodes.
+        startup_s: from the start of the nodes to the last one's being active.
+    """
+
+    published_hz: float
+    answered_hz: float
+    latency_ms: tuple[float, float]
+    growth_ms: float
+    node_ms: float
+    dropped: float
+    cpu: float
+    cpu_ms: float
+    memory_mb: float
+    startup_s: float
 
 
 @dataclass(frozen=True)
@@ -61,53 +89,32 @@ class Result:
         size: (H, W) of the pictures.
         cameras: cameras, and nodes.
         rate_hz: frames that each camera was asked for.
-        published_hz: frames that each camera sent.
-        answered_hz: frames that each node answered.
-        latency_ms: 50th and 99th percentile from the frame's stamp to the answer's arrival.
-        growth_ms: median latency of the last quarter less that of the first: frames that queue.
-        node_ms: 50th percentile of the time inside the node, from a frame's arrival to its answer.
-        dropped: share of the published frames without an answer.
-        cpu: processors that one process of nodes keeps busy.
-        memory_mb: peak of one process of nodes.
-        startup_s: from the start of the nodes to the last one's being active.
-        cpu_ms: CPU time of the nodes for each answer.
-        bare_ms: CPU time of the model alone: encoding and one click.
+        whole: with the model.
+        ros: with one that takes no time.
     """
 
     size: tuple[int, int]
     cameras: int
     rate_hz: float
-    published_hz: float
-    answered_hz: float
-    latency_ms: tuple[float, float]
-    growth_ms: float
-    node_ms: float
-    dropped: float
-    cpu: float
-    memory_mb: float
-    startup_s: float
-    cpu_ms: float
-    bare_ms: float
-
-    @property
-    def ros_ms(self) -> float:
-        """CPU time of all but the model for each frame that came, answered or dropped."""
-        return (self.cpu_ms - self.bare_ms) * self.answered_hz / self.published_hz
+    whole: Traffic
+    ros: Traffic
 
     def row(self) -> str:
         """A row of the table, as Markdown."""
         height, width = self.size
+        whole, ros = self.whole, self.ros
         cells = (
             f"{width}x{height}",
             f"{self.cameras}",
-            f"{self.answered_hz:.1f} of {self.published_hz:.1f}",
-            f"{self.latency_ms[0]:.0f}",
-            f"{self.latency_ms[1]:.0f}",
-            f"{self.growth_ms:.0f}",
-            f"{self.dropped:.0%}",
-            f"{self.cpu:.0%}",
-            f"{self.memory_mb:.0f}",
-            f"{self.ros_ms:.1f}",
+            f"{whole.answered_hz:.1f} of {whole.published_hz:.1f}",
+            f"{whole.latency_ms[0]:.0f}, {whole.latency_ms[1]:.0f}",
+            f"{whole.growth_ms:.0f}",
+            f"{whole.dropped:.0%}",
+            f"{whole.cpu:.0%}",
+            f"{whole.memory_mb:.0f}",
+            f"{whole.startup_s:.1f}",
+            f"{ros.latency_ms[0]:.1f}, {ros.latency_ms[1]:.1f}",
+            f"{ros.cpu_ms:.1f}",
         )
         return f"| {' | '.join(cells)} |"
 
@@ -132,33 +139,38 @@ class Settings:
 
 
 def measure(size: tuple[int, int], cameras: int, settings: Settings) -> Result:
-    """Runs the processes for a while and says how they did."""
+    """Runs the processes for a while, with the model and without, and says how they did."""
+    whole, ros = (_run(module, size, cameras, settings) for module in (NODE, REPLAY))
+    return Result(size, cameras, settings.rate, whole, ros)
+
+
+def _run(module: str, size: tuple[int, int], cameras: int, settings: Settings) -> Traffic:
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.png"
-        rgb = _picture(size)
-        cv2.imwrite(str(picture), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+        bgr = cv2.imread(str(find_resource("samples", PICTURE)))
+        cv2.imwrite(str(picture), cv2.resize(bgr, size[::-1]))
         environment = local_environment()
         os.environ.update(environment)
         with Processes(Path(folder), environment) as processes:
             listener = Listener(processes)
             try:
-                return _measure(listener, processes, picture, size, cameras, settings)
+                return _hear(listener, processes, module, picture, size, cameras, settings)
             finally:
                 listener.close()
 
 
-def _measure(
+def _hear(
     listener: Listener,
     processes: Processes,
+    module: str,
     picture: Path,
     size: tuple[int, int],
     cameras: int,
     settings: Settings,
-) -> Result:
+) -> Traffic:
     names = [f"camera{index}" for index in range(cameras)]
-    bare_ms = _bare_ms(size, settings)  # before others compete with it for the processors
     began = time.monotonic()
-    heard = _start_nodes(listener, processes, names, settings)
+    heard = _start_nodes(listener, processes, module, names, settings)
     startup = time.monotonic() - began
     for name in names:
         words = _ros_args(name, path=picture, rate=settings.rate)
@@ -177,10 +189,7 @@ def _measure(
     answers = [answer for camera in heard for answer in camera.answers]
     published = sum(len(camera.published) for camera in heard)
     latency, inside = 1e3 * np.array(answers).T
-    return Result(
-        size=size,
-        cameras=cameras,
-        rate_hz=settings.rate,
+    return Traffic(
         published_hz=published / elapsed / cameras,
         answered_hz=len(answers) / elapsed / cameras,
         latency_ms=(float(np.percentile(latency, 50)), float(np.percentile(latency, 99))),
@@ -188,10 +197,9 @@ def _measure(
         node_ms=float(np.median(inside)),
         dropped=max(0.0, 1 - len(answers) / max(1, published)),
         cpu=float(used.mean() / elapsed),
+        cpu_ms=float(1e3 * used.sum() / len(answers)),
         memory_mb=max(_peak_mb(node) for node in nodes),
         startup_s=startup,
-        cpu_ms=float(1e3 * used.sum() / len(answers)),
-        bare_ms=bare_ms,
     )
 
 
@@ -202,11 +210,10 @@ def _growth(camera: Camera) -> float:
 
 
 def _start_nodes(
-    listener: Listener, processes: Processes, names: list[str], settings: Settings
+    listener: Listener, processes: Processes, module: str, names: list[str], settings: Settings
 ) -> list[Camera]:
     """A node for each camera, when all are active; what the listener hears of each."""
     model = {"model": settings.model, "checkpoint": settings.checkpoint}
-    module = "sam_ros.nodes.sam_node"
     if settings.together:
         words = ["--cameras", ",".join(names), *_ros_args("", **model)]
         node = processes.start("sam", module, words)
@@ -243,28 +250,6 @@ def _ros_args(namespace: str, **parameters: object) -> list[str]:
         word for key, value in parameters.items() if value for word in ("-p", f"{key}:={value}")
     ]
     return ["--ros-args", *(["-r", f"__ns:=/{namespace}"] if namespace else []), *words]
-
-
-def _bare_ms(size: tuple[int, int], settings: Settings, repeats: int = 15) -> float:
-    """Median CPU time of the model on the same picture and click, without ROS."""
-    from sam_ros.nodes.loading import load_segmenter
-    from sam_ros.nodes.parameters import Parameters
-
-    parameters = Parameters(model=settings.model, checkpoint=settings.checkpoint)
-    segmenter, rgb = load_segmenter(parameters), _picture(size)
-    point = np.array([[CLICK[0] * size[1], CLICK[1] * size[0]]], np.float32)
-    click = EnginePrompt(points=point, labels=np.ones(1, np.int32))
-    times = []
-    for _ in range(repeats):
-        began = time.process_time()
-        segmenter.segment(segmenter.set_image(rgb), [click])
-        times.append(time.process_time() - began)
-    return float(1e3 * np.median(times))
-
-
-def _picture(size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    bgr = cv2.imread(str(find_resource("samples", PICTURE)))
-    return np.asarray(cv2.cvtColor(cv2.resize(bgr, size[::-1]), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _sticky(size: tuple[int, int]) -> SetPrompts.Request:
@@ -308,7 +293,7 @@ def main(arguments: list[str] | None = None) -> None:
         for size, cameras in product(SIZES, options.cameras):
             result = measure(size, cameras, settings)
             print(result.row(), flush=True)
-            results.append({**asdict(result), "ros_ms": result.ros_ms, "load": os.getloadavg()[0]})
+            results.append({**asdict(result), "load": os.getloadavg()[0]})
     options.out.mkdir(parents=True, exist_ok=True)
     way = f"{options.model}-together" if options.together else options.model
     file = options.out / f"{machine['name']}-ros_path-{way}.json"
