@@ -17,9 +17,10 @@ from sensor_msgs.msg import CameraInfo, Image
 from sam_ros.geometry.camera import Camera
 from sam_ros.nodes.camera import CameraSource
 from sam_ros.nodes.diagnostics import Tally
+from sam_ros.nodes.endpoints import subscribe
 from sam_ros.nodes.frames import nanoseconds, seconds
 from sam_ros.nodes.images import ENCODINGS, ImageError, pixel_view
-from sam_ros.nodes.inputs import NEWEST, subscribe
+from sam_ros.nodes.inputs import NEWEST
 from sam_ros.nodes.parameters import Parameters
 from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.space import Space, View

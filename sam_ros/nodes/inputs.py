@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 from vision_msgs.msg import Detection2DArray
 
 from sam_ros.msg import Prompt, PromptArray
+from sam_ros.nodes.endpoints import subscribe
 from sam_ros.nodes.frames import Frame, nanoseconds
 from sam_ros.nodes.prompts import from_box, from_mask, label_score
 from sam_ros.nodes.requests import Request
@@ -100,22 +99,3 @@ class Inputs:
             self._on_refused(invalid("~/text: empty; expected words, such as red mug; cable"))
         else:
             self._on_requests([Request(Prompt(text=msg.data, persistence=Prompt.STICKY))])
-
-
-def subscribe(
-    node: LifecycleNode,
-    kind: Any,
-    topic: str,
-    callback: Callable[[Any], None],
-    qos: QoSProfile,
-    group: Any,
-) -> Subscription:
-    """A subscription whose QoS can be overridden by parameters."""
-    return node.create_subscription(
-        kind,
-        topic,
-        callback,
-        qos,
-        callback_group=group,
-        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-    )

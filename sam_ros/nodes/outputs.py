@@ -7,7 +7,6 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -16,6 +15,7 @@ from sam_ros.engine.overlay import OverlayItem, draw_instances
 from sam_ros.msg import InstanceArray, PromptArray
 from sam_ros.nodes import messages
 from sam_ros.nodes.diagnostics import Tally
+from sam_ros.nodes.endpoints import create_publisher
 from sam_ros.nodes.frames import Frame
 from sam_ros.nodes.images import to_image
 from sam_ros.nodes.instances import InstanceResult
@@ -98,15 +98,6 @@ class Outputs:
         return messages.to_instance_array(
             scene.frame.header, scene.frame.size, self._model(), scene.age, scene.results
         )
-
-
-def create_publisher(
-    node: LifecycleNode, kind: Any, name: str, qos: QoSProfile
-) -> LifecyclePublisher:
-    """A publisher that is silent while the node is not active; its QoS can be overridden."""
-    return node.create_lifecycle_publisher(
-        kind, name, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
-    )
 
 
 def _mask(scene: Scene) -> Image:

@@ -16,9 +16,10 @@ from sam_ros.geometry import boxes
 from sam_ros.geometry.camera import Camera
 from sam_ros.geometry.cloud import Patch, fill_points, moved, patch
 from sam_ros.nodes import clouds
+from sam_ros.nodes.endpoints import create_publisher
 from sam_ros.nodes.instances import InstanceResult
 from sam_ros.nodes.messages import paint
-from sam_ros.nodes.outputs import LATEST, create_publisher
+from sam_ros.nodes.outputs import LATEST
 from sam_ros.nodes.scene import Scene
 
 FEWEST = 10  # points of an object that has a place
