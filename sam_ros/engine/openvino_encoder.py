@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import torch
 from torch import Tensor
 
-from sam_ros.engine.encoder import cache_folder
 from sam_ros.model import Sam
 
 # A robot tells nobody what it does: without this module OpenVINO sends no word of its conversions.
@@ -22,9 +22,6 @@ _TYPES = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16, torch.float1
 class OpenVinoEncoder:
     """An encoder converted from the loaded weights; single images as in the node.
 
-    What is compiled is kept in
-    :func:`sam_ros.engine.encoder.cache_folder`, so that the next start is faster.
-
     Args:
         sam: whose image encoder is converted, in float32 on the CPU.
         dtype: float32, or what the CPU may compute in where it can do that faster.
@@ -35,7 +32,6 @@ class OpenVinoEncoder:
     def __init__(self, sam: Sam, dtype: torch.dtype = torch.float32) -> None:
         self.sam, self.dtype = sam, dtype
         self._core = ov.Core()
-        self._core.set_property({properties.cache_dir: str(cache_folder() / "openvino")})
         self._requests: dict[torch.Size, ov.InferRequest] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -51,8 +47,11 @@ class OpenVinoEncoder:
 
     def _compile(self, shape: torch.Size) -> ov.InferRequest:
         """For one shape of the input: a model that takes rectangles meets a few."""
-        with torch.inference_mode():
-            converted = ov.convert_model(self.sam.image_encoder, example_input=torch.zeros(shape))
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own, of its next version
+            # Exported, not traced: torch never frees what it traced.
+            exported = torch.export.export(self.sam.image_encoder, (torch.zeros(shape),))
+            converted = ov.convert_model(exported)
         settings = {
             properties.hint.inference_precision: _TYPES[self.dtype],
             properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,

@@ -122,12 +122,8 @@ def test_masks_on_a_gpu(pictures: list[np.ndarray], expected: Masks, dtype: str)
 
 
 @OPENVINO
-def test_openvino_is_exact_in_single_precision(
-    small: Sam, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Less than 1e-5 of the range, for a batch too; what is compiled is kept."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+def test_openvino_is_exact_in_single_precision(small: Sam) -> None:
+    """Less than 1e-5 of the range, for a batch too."""
     images = torch.randn(2, 3, 128, 128)
     with torch.inference_mode():
         expected = small.image_encoder(images)
@@ -135,7 +131,6 @@ def test_openvino_is_exact_in_single_precision(
         assert (encoder.runtime, encoder.dtype) == ("openvino", torch.float32)
         difference = (encoder(images) - expected).abs().max()
     assert difference < 1e-5 * (expected.max() - expected.min())
-    assert any((folder / "sam_ros" / "openvino").iterdir())
     from openvino.tools.ovc import telemetry_utils
 
     assert telemetry_utils.tm.__name__.endswith("telemetry_stub"), "OpenVINO would report on us"
