@@ -154,6 +154,8 @@ def _clicks(
     scores.columns["click oracle"].append(max(of_each))
     trusted = max(range(len(first)), key=lambda i: first[i].predicted_iou)
     scores.columns["click by predicted IoU"].append(of_each[trusted])
+    scores.columns["right"].append(of_each[0] == max(of_each))
+    scores.columns["right by predicted IoU"].append(of_each[trusted] == max(of_each))
     answer = first.best
     for count in range(2, CLICKS + 1):
         missed = target & ~answer.mask
@@ -216,6 +218,8 @@ def main() -> None:
     for name, scores in results.items():
         encode, click = (np.median(scores.columns[c]) for c in ("encode ms", "click ms"))
         print(f"{name}: {encode:.0f} ms to encode, {click:.1f} ms for a click (medians)")
+        right, trusted = (f"{scores.mean(c):.1%}" for c in ("right", "right by predicted IoU"))
+        print(f"{name}: the best of three is first for {right}, by predicted IoU for {trusted}")
 
 
 if __name__ == "__main__":
