@@ -43,6 +43,7 @@ class Row:
         difference: from the reference's result: largest of the range, or share of masks without
             a twin; None: not comparable.
         of_roofline: share of what products of matrices reach in that precision.
+        masks_per_s: masks that everything mode finds; None for other work.
     """
 
     case: Case
@@ -50,6 +51,7 @@ class Row:
     ratio: float | None
     difference: float | None
     of_roofline: float | None
+    masks_per_s: float | None
 
     def __str__(self) -> str:
         case, cost = self.case, self.figures
@@ -63,13 +65,14 @@ class Row:
             f"{self.ratio:.2f}" if self.ratio else "",
             "" if self.difference is None else f"{self.difference:.1e}",
             f"{self.of_roofline:.0%}" if self.of_roofline else "",
+            f"{self.masks_per_s:.1f}" if self.masks_per_s else "",
         )
         return f"| {' | '.join(cells)} |"
 
 
 HEADINGS = (
     "work, model, count", "by", "CPU [s]", "wall [s]", "faults", "peak [MB]", "ratio",
-    "difference", "of roofline",
+    "difference", "of roofline", "masks/s",
 )  # fmt: skip
 
 
@@ -145,6 +148,7 @@ def compare(cases: list[Case], repeats: int, peaks: dict[str, float]) -> Iterato
             round(_seconds(base[0]) / _seconds(figures), 2) if case != cases[0] else None,
             _difference(result, base[1]) if comparable else None,
             round(gflop / peak / _seconds(figures), 3) if gflop and peak else None,
+            round(len(result) / _seconds(figures), 2) if isinstance(result, list) else None,
         )
         print(row, flush=True)
         yield row
