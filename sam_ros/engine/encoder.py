@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sam_ros.engine.cuda_graphs import CudaRecorder, Recorded
+from sam_ros.engine.packing import pack
 from sam_ros.model import Sam
 from sam_ros.model.tiny_vit import TinyViT
 
@@ -48,7 +49,8 @@ class TorchEncoder:
     """The encoder as it is, in the precision of its weights; on a GPU as a CUDA graph.
 
     Args:
-        sam: whose encoder is used, and frozen if it can be (:meth:`TinyViT.freeze`).
+        sam: whose encoder is used, frozen if it can be (:meth:`TinyViT.freeze`) and on a CPU
+            packed if that is faster (:func:`pack`).
         compiled: through torch.compile; the first picture then takes a minute. What is compiled is
             kept in :func:`cache_folder`, so that the next start is faster.
     """
@@ -64,6 +66,8 @@ class TorchEncoder:
         if compiled:
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
             self._encode = torch.compile(sam.image_encoder, dynamic=False)
+        elif sam.device.type == "cpu":
+            pack(sam.image_encoder)
         if sam.device.type == "cuda":
             self._encode = _recorded(self._encode)
 

@@ -117,7 +117,7 @@ class Attention(nn.Module):
         if self.window_size is None:
             return self.proj(self._attend(self.qkv(x)))
         # Windows beyond the image hold zeros, whose projection is the bias: nothing to compute.
-        qkv = partition(F.linear(x, self.qkv.weight), self.window_size) + self.qkv.bias
+        qkv = partition(self.qkv(x), self.window_size, fill=self.qkv.bias)
         _, h, w, _ = x.shape
         return self.proj(merge(self._attend(qkv), (h, w)))
 

@@ -110,11 +110,12 @@ class Pointwise(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.weight = nn.Parameter(conv.weight.detach().flatten(1))
-        self.bias = conv.bias
+        self.linear = nn.Linear(conv.in_channels, conv.out_channels, device="meta")
+        self.linear.weight = nn.Parameter(conv.weight.detach().flatten(1))
+        self.linear.bias = conv.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
+        return self.linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class PatchEmbed(nn.Module):

@@ -6,15 +6,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def partition(x: Tensor, size: int) -> Tensor:
+def partition(x: Tensor, size: int, fill: Tensor | None = None) -> Tensor:
     """Cut (B, H, W, C) into windows (B * count, size, size, C).
 
-    Zeros are added at the right and at the bottom where the image is no multiple of the window.
+    Where the image is no multiple of the window, cells are added at the right and at the bottom.
     They take part in the attention: the published weights were trained so.
+
+    Args:
+        x: the image.
+        size: side of a window in cells.
+        fill: (C,) what the added cells hold; None for zeros.
     """
     _, h, w, c = x.shape
     rows, columns = _count(h, size), _count(w, size)
     x = F.pad(x, (0, 0, 0, columns * size - w, 0, rows * size - h))
+    if fill is not None:
+        x[:, h:], x[:, :h, w:] = fill, fill
     x = x.reshape(-1, rows, size, columns, size, c).transpose(2, 3)
     return x.reshape(-1, size, size, c)  # (B, rows, columns, size, size, C) -> (B * count, ...)
 

@@ -73,11 +73,13 @@ def test_unknown_dtype(small: Sam) -> None:
 @pytest.mark.usefixtures("without_openvino")
 def test_auto_on_a_cpu_is_torch_in_single_precision(small: Sam) -> None:
     image = torch.randn(1, 3, 128, 128)
-    expected = small.image_encoder(image)
-    encoder = make_encoder(small)
+    with torch.inference_mode():
+        expected = small.image_encoder(image)
+        encoder = make_encoder(small)
+        difference = (encoder(image) - expected).abs().max()
     assert isinstance(encoder, TorchEncoder)
     assert (encoder.runtime, encoder.dtype) == ("torch", torch.float32)
-    assert torch.equal(encoder(image), expected)
+    assert difference < 1e-5 * (expected.max() - expected.min())
 
 
 @pytest.mark.usefixtures("without_openvino")

@@ -1,0 +1,60 @@
+"""Linear layers with weights that oneDNN has laid out for the processor, once for all.
+
+torch multiplies float32 matrices on a CPU by MKL, which keeps its fastest code for Intel's
+processors: on AMD's with AVX-512 it reaches half of what oneDNN does, which torch has as well and
+uses for convolutions. The operators are those that torch's own compiler calls when it freezes
+weights (torch/_inductor/fx_passes/mkldnn_fusion.py).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+class PackedLinear(nn.Module):
+    """A linear layer of final weights, (..., in) to (..., out); the numbers are rounding's apart.
+
+    Args:
+        linear: in float32 or bfloat16 on the CPU; it can be let go.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.bias = linear.bias
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(
+            x, self._weight, self.bias, "none", [], ""
+        )
+        return result
+
+
+def pack(module: nn.Module) -> None:
+    """Replace the linear layers of a module on the CPU, where that makes them faster.
+
+    The module is for inference in its present precision from then on.
+    """
+    if not is_faster():
+        return
+    for part in tuple(module.modules()):
+        for name, child in tuple(part.named_children()):
+            if type(child) is nn.Linear:
+                setattr(part, name, PackedLinear(child))
+
+
+@cache
+def is_faster() -> bool:
+    """Whether this is one of AMD's processors with AVX-512, and torch has both libraries."""
+    ours = all(
+        hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
+    )
+    if not (ours and torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
+        return False
+    told = Path("/proc/cpuinfo")
+    words = told.read_text().split() if told.exists() else []
+    return "AuthenticAMD" in words and "avx512f" in words

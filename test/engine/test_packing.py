@@ -1,0 +1,55 @@
+"""Packed linear layers give the numbers of the plain ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from sam_ros.engine import packing
+from sam_ros.engine.packing import PackedLinear, pack
+from sam_ros.model.tiny import build_sam_tiny
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="needs a torch with oneDNN"
+)
+WIDTH = st.integers(1, 70)
+
+
+@given(st.lists(st.integers(1, 9), max_size=3), WIDTH, WIDTH, st.booleans())
+def test_a_packed_layer(lead: list[int], inside: int, outside: int, bias: bool) -> None:
+    linear = nn.Linear(inside, outside, bias=bias)
+    x = torch.randn(*lead, inside)
+    with torch.inference_mode():
+        expected, found = linear(x), PackedLinear(linear)(x)
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_in_bfloat16() -> None:
+    """As near to single precision as the plain layer."""
+    linear, x = nn.Linear(192, 64), torch.randn(50, 192)
+    with torch.inference_mode():
+        exact = linear(x)
+        plain = (linear.to(torch.bfloat16)(x.to(torch.bfloat16)) - exact).abs().max()
+        packed = (PackedLinear(linear)(x.to(torch.bfloat16)) - exact).abs().max()
+    assert packed < 1.5 * plain
+
+
+def test_a_module_is_packed_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = build_sam_tiny(image_size=128).eval().image_encoder
+    image = torch.randn(1, 3, 128, 128)
+    with torch.inference_mode():
+        expected = encoder(image)
+        monkeypatch.setattr(packing, "is_faster", lambda: False)
+        pack(encoder)
+        assert torch.equal(encoder(image), expected)
+        monkeypatch.setattr(packing, "is_faster", lambda: True)
+        pack(encoder)
+        pack(encoder)  # once more changes nothing
+        difference = (encoder(image) - expected).abs().max()
+    assert any(isinstance(part, PackedLinear) for part in encoder.modules())
+    assert not any(type(part) is nn.Linear for part in encoder.modules())
+    assert difference < 1e-5 * (expected.max() - expected.min())
