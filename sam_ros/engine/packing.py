@@ -28,6 +28,7 @@ class PackedLinear(nn.Module):
         self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out), both contiguous."""
         result: Tensor = torch.ops.mkldnn._linear_pointwise(
             x, self._weight, self.bias, "none", [], ""
         )

@@ -6,7 +6,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sam_ros.model.layers import FeedForward, neck
 from sam_ros.model.relative_attention import relative_attention
