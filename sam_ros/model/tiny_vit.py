@@ -112,7 +112,8 @@ class Pointwise(nn.Module):
         super().__init__()
         self.linear = nn.Linear(conv.in_channels, conv.out_channels, device="meta")
         self.linear.weight = nn.Parameter(conv.weight.detach().flatten(1))
-        self.linear.bias = conv.bias
+        assert conv.bias is not None  # the normalisation's
+        self.linear.bias = nn.Parameter(conv.bias.detach())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
