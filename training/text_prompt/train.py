@@ -34,6 +34,7 @@ from training.resume import Resumable
 from training.text_prompt.asker import Asker, Mixture, Prompts
 from training.text_prompt.scenes import Encoded, prepare
 
+HIT = 0.5  # share of the clicked cell that an object covers; other clicks teach nothing
 COLUMNS = ("step", "seconds", "loss", "cells", "iou_picture", "iou_words")
 
 
@@ -76,17 +77,38 @@ def scene_loss(
     # As the engine asks: one of the fitting objects, the one that resembles the vector most.
     chosen = most_alike(logits[rows, 0].detach(), asked.fitting[rows], cells)
     others = union(asked.fitting[rows] & ~chosen, cells)[:, None]
-    size = sam.prompt_encoder.mask_input_size
-    drawn = as_mask_prompt(logits[rows] - TAKEN * others, size)
-    _, dense = sam.prompt_encoder(None, None, drawn)
-    pe = sam.prompt_encoder.get_dense_pe()
-    masks, _ = sam.mask_decoder(features, pe, tokens[rows], dense, False)
+    left = logits[rows] - TAKEN * others
+    hit = union(chosen, cells).flatten(1).gather(1, left.flatten(1).argmax(1, keepdim=True)) > HIT
+    rows, chosen, left = rows[hit[:, 0]], chosen[hit[:, 0]], left[hit[:, 0]]
+    if not len(rows):
+        return loss, figures
+    encoder = sam.prompt_encoder
+    clicks = peaks(left, encoder.input_image_size[0] / encoder.image_embedding_size[0])
+    drawn = as_mask_prompt(left, encoder.mask_input_size)
+    sparse, dense = encoder(clicks, None, drawn)
+    sparse = torch.cat((sparse, tokens[rows]), dim=1)
+    masks, _ = sam.mask_decoder(features, encoder.get_dense_pe(), sparse, dense, False)
     masks = crop(masks, coverage)
     targets = union(chosen, coverage)
     loss = loss + mask_loss(masks, targets, 0.5).mean()
     for row, iou in zip(rows, true_iou(masks, targets)[:, 0], strict=True):
         figures["iou_words" if asked.by_words[row] else "iou_picture"].append(float(iou))
     return loss, figures
+
+
+def peaks(logits: Tensor, side: float) -> tuple[Tensor, Tensor]:
+    """The middle of the highest of each row's cells as a click.
+
+    Args:
+        logits: (B, 1, h, w) of cells.
+        side: of a cell in pixels of the encoder's input.
+
+    Returns:
+        Coordinates (B, 1, 2) x, y in these pixels and labels (B, 1).
+    """
+    best = logits.flatten(1).argmax(1)
+    cells = torch.stack((best % logits.shape[3], best // logits.shape[3]), dim=1)
+    return (cells[:, None] + 0.5) * side, torch.ones(len(best), 1, dtype=torch.int32)
 
 
 def union(chosen: Tensor, maps: Tensor) -> Tensor:
