@@ -27,6 +27,9 @@ class PackedLinear(nn.Module):
         self.bias = linear.bias
         self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> PackedLinear:
+        return self  # nobody can change it, and torch cannot copy what is packed
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out), both contiguous."""
         result: Tensor = torch.ops.mkldnn._linear_pointwise(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from hypothesis import given
@@ -50,6 +52,7 @@ def test_a_module_is_packed_where_that_is_faster(monkeypatch: pytest.MonkeyPatch
         pack(encoder)
         pack(encoder)  # once more changes nothing
         difference = (encoder(image) - expected).abs().max()
+        assert torch.equal(deepcopy(encoder)(image), encoder(image))
     assert any(isinstance(part, PackedLinear) for part in encoder.modules())
     assert not any(type(part) is nn.Linear for part in encoder.modules())
     assert difference < 1e-5 * (expected.max() - expected.min())
