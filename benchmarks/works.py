@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import pair, reference
-from sam_ros.engine import EngineConfig, Prompt, Segmenter, packing
+from sam_ros.engine import EngineConfig, Prompt, Segmenter
 from sam_ros.engine.config import EverythingConfig
 from sam_ros.engine.decoder import make_decoder
 from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.encoder import DTYPES, Encoder, TorchEncoder, freeze, make_encoder
 from sam_ros.engine.everything import segment_everything
 from sam_ros.engine.transform import Transform
-from sam_ros.model import Sam, build_sam
+from sam_ros.model import Sam, build_sam, packing
 from sam_ros.model.build import CONFIGS, ViTConfig
 from sam_ros.resources import find_resource
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from sam_ros.engine.cuda_graphs import CudaRecorder, Recorded
-from sam_ros.engine.packing import pack
 from sam_ros.model import Sam
+from sam_ros.model.packing import pack
 from sam_ros.model.tiny_vit import TinyViT
 
 DTYPES = {

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam_ros.model.layers import MLP, LayerNorm2d, crop
+from sam_ros.model.packing import linear
 from sam_ros.model.transformer import TwoWayTransformer
 
 
@@ -171,7 +172,7 @@ def spread(x: Tensor, double: nn.ConvTranspose2d) -> Tensor:
     """
     weight = spread_weight(double)
     assert double.bias is not None
-    x = F.linear(x, weight.flatten(0, 2), double.bias.repeat(4))
+    x = linear(x, weight.flatten(0, 2), double.bias.repeat(4))
     return x.unflatten(-1, weight.shape[:3])
 
 

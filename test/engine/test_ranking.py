@@ -175,3 +175,20 @@ def test_ambiguous_means_close_and_of_another_size(
         for score, area in zip(scores, areas, strict=True)
     ]
     assert is_ambiguous(items, margin=0.15) == expected
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_parents_in_a_crowd(seed: int) -> None:
+    """As by comparing every mask with every other one."""
+    rng = np.random.default_rng(seed)
+    corners = np.sort(rng.integers(0, (40, 100), (30, 2, 2)), axis=1).reshape(-1, 4)
+    items = [
+        hypothesis(rectangle((40, 100), x0, y0, x1 + 1, y1 + 1)) for y0, x0, y1, x1 in corners
+    ]
+    expected = [
+        min((j for j in range(30) if contains(items[j], inner)), key=lambda j: items[j].area)
+        if any(contains(outer, inner) for outer in items)
+        else -1
+        for inner in items
+    ]
+    assert parents(items) == expected

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+PRECISIONS = torch.float32, torch.bfloat16
+WORTH_IT = 1024  # rows: laying a matrix out costs as much as a few of them
 
 
 class PackedLinear(nn.Module):
@@ -25,17 +29,14 @@ class PackedLinear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.bias = linear.bias
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        self._weight = _laid_out(linear.weight.detach())
 
     def __deepcopy__(self, memo: dict[int, object]) -> PackedLinear:
         return self  # nobody can change it, and torch cannot copy what is packed
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out), both contiguous."""
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self._weight, self.bias, "none", [], ""
-        )
-        return result
+        return _multiply(x, self._weight, self.bias)
 
 
 def pack(module: nn.Module) -> None:
@@ -47,8 +48,26 @@ def pack(module: nn.Module) -> None:
         return
     for part in tuple(module.modules()):
         for name, child in tuple(part.named_children()):
-            if type(child) is nn.Linear:
+            if type(child) is nn.Linear and child.weight.dtype in PRECISIONS:
                 setattr(part, name, PackedLinear(child))
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``F.linear``, with weights laid out on the spot where many rows make that worth it."""
+    large = x.shape[:-1].numel() >= WORTH_IT and x.dtype in PRECISIONS
+    if large and x.is_cpu and not torch.is_grad_enabled() and is_faster():
+        return _multiply(x, _laid_out(weight), bias)
+    return F.linear(x, weight, bias)
+
+
+def _laid_out(weight: Tensor) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
+    return packed
+
+
+def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+    return product
 
 
 @cache

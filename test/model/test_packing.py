@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from sam_ros.engine import packing
-from sam_ros.engine.packing import PackedLinear, pack
+from sam_ros.model import packing
+from sam_ros.model.packing import PackedLinear, pack
 from sam_ros.model.tiny import build_sam_tiny
 
 pytestmark = pytest.mark.skipif(
@@ -27,6 +27,19 @@ def test_a_packed_layer(lead: list[int], inside: int, outside: int, bias: bool) 
     with torch.inference_mode():
         expected, found = linear(x), PackedLinear(linear)(x)
     assert found.shape == expected.shape
+    assert torch.allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_packed_on_the_spot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For many rows, and not where somebody wants a gradient."""
+    monkeypatch.setattr(packing, "is_faster", lambda: True)
+    layer, x = nn.Linear(64, 48), torch.randn(2, packing.WORTH_IT, 64)
+    expected = layer(x)
+    assert torch.equal(packing.linear(x, layer.weight, layer.bias), expected)
+    packing.linear(x, layer.weight, layer.bias).sum().backward()
+    assert layer.weight.grad is not None
+    with torch.inference_mode():
+        found = packing.linear(x, layer.weight, layer.bias)
     assert torch.allclose(found, expected, rtol=0, atol=1e-5)
 
 
