@@ -17,8 +17,8 @@ from torch import Tensor
 
 from sam_ros.engine.cuda_graphs import CudaRecorder, Recorded
 from sam_ros.model import Sam
+from sam_ros.model.image_encoder import ViT
 from sam_ros.model.packing import pack
-from sam_ros.model.tiny_vit import TinyViT
 
 DTYPES = {
     "float32": torch.float32,
@@ -110,8 +110,8 @@ def make_encoder(
     on_gpu = device == "cuda"
     chosen = (torch.bfloat16 if on_gpu else torch.float32) if dtype == "auto" else DTYPES[dtype]
     freeze(sam)
-    # In float32 torch is faster with TinyViT, whose time goes into memory more than arithmetic.
-    torch_is_faster = isinstance(sam.image_encoder, TinyViT) and chosen == torch.float32
+    # In float32 torch is as fast with the small ones, and needs less memory and time to start.
+    torch_is_faster = chosen == torch.float32 and not isinstance(sam.image_encoder, ViT)
     if not (on_gpu or compiled or torch_is_faster) and has_openvino():
         from sam_ros.engine.openvino_encoder import OpenVinoEncoder
 

@@ -126,16 +126,26 @@ def test_masks_on_a_gpu(pictures: list[np.ndarray], expected: Masks, dtype: str)
 @OPENVINO
 def test_openvino_is_exact_in_single_precision(small: Sam) -> None:
     """Less than 1e-5 of the range, for a batch too."""
+    from sam_ros.engine.openvino_encoder import OpenVinoEncoder
+
     images = torch.randn(2, 3, 128, 128)
     with torch.inference_mode():
         expected = small.image_encoder(images)
-        encoder = make_encoder(small)
+        encoder = OpenVinoEncoder(small)
         assert (encoder.runtime, encoder.dtype) == ("openvino", torch.float32)
         difference = (encoder(images) - expected).abs().max()
     assert difference < 1e-5 * (expected.max() - expected.min())
     from openvino.tools.ovc import telemetry_utils
 
     assert telemetry_utils.tm.__name__.endswith("telemetry_stub"), "OpenVINO would report on us"
+
+
+@OPENVINO
+def test_openvino_is_taken_where_it_is_faster(small: Sam) -> None:
+    """In reduced precision, and in float32 for ViT."""
+    assert make_encoder(small).runtime == "torch"
+    assert make_encoder(small, "bfloat16").runtime == "openvino"
+    assert make_encoder(build_sam("sam_vit_b")).runtime == "openvino"
 
 
 @OPENVINO
