@@ -33,6 +33,8 @@ def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = 
     stop = threading.Event()
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: stop.set())
+    # Threads of torch that wait by spinning stand still for seconds where others need the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     # Only now, because these imports take a second in which a Ctrl-C shall end the node as well.
     import rclpy
     from rclpy.exceptions import InvalidNamespaceException, ParameterException
