@@ -34,6 +34,13 @@ class PackedLinear(nn.Module):
     def __deepcopy__(self, memo: dict[int, object]) -> PackedLinear:
         return self  # nobody can change it, and torch cannot copy what is packed
 
+    def _save_to_state_dict(
+        self, destination: dict[str, Tensor], prefix: str, keep_vars: bool
+    ) -> None:
+        """The linear layer's own, so that a packed model can be saved and compared like any other."""
+        destination[prefix + "weight"] = self._weight.to_dense()
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out), both contiguous."""
         return _multiply(x, self._weight, self.bias)

@@ -55,7 +55,7 @@ def test_in_bfloat16() -> None:
 
 def test_a_module_is_packed_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = build_sam_tiny(image_size=128).eval().image_encoder
-    image = torch.randn(1, 3, 128, 128)
+    image, state = torch.randn(1, 3, 128, 128), deepcopy(encoder.state_dict())
     with torch.inference_mode():
         expected = encoder(image)
         monkeypatch.setattr(packing, "is_faster", lambda: False)
@@ -69,3 +69,5 @@ def test_a_module_is_packed_where_that_is_faster(monkeypatch: pytest.MonkeyPatch
     assert any(isinstance(part, PackedLinear) for part in encoder.modules())
     assert not any(type(part) is nn.Linear for part in encoder.modules())
     assert difference < 1e-5 * (expected.max() - expected.min())
+    assert list(encoder.state_dict()) == list(state)
+    assert all(torch.equal(encoder.state_dict()[key], value) for key, value in state.items())
