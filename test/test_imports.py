@@ -92,6 +92,22 @@ def test_messages_import_without_torch(name: str) -> None:
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("name", ["sam_ros.nodes.sam_node", "benchmarks.replay"])
+def test_the_node_says_how_threads_wait_before_there_is_torch(name: str) -> None:
+    """Torch reads it once, when it is loaded."""
+    if find_spec("rclpy") is None:
+        pytest.skip("needs ROS 2: run it by `make test`, which brings it")
+    code = f"import sys, {name}; print('torch' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=PACKAGE.parent,
+    )
+    assert result.stdout.strip() == "False"
+
+
 def test_the_client_imports_without_torch() -> None:
     """What asks the node does not load a model's libraries; of nodes only the demo asks."""
     if find_spec("rclpy") is None:

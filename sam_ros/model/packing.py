@@ -8,8 +8,11 @@ weights (torch/_inductor/fx_passes/mkldnn_fusion.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy, deepcopy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,28 +25,55 @@ WORTH_IT = 1024  # rows: laying a matrix out costs as much as a few of them
 class PackedLinear(nn.Module):
     """A linear layer of final weights, (..., in) to (..., out); the numbers are rounding's apart.
 
+    It is saved and loaded as the plain layer, and is one again where it is cast, moved or loaded.
+
     Args:
         linear: in float32 or bfloat16 on the CPU; it can be let go.
     """
 
+    weight: nn.Parameter | None  # None while it is packed
+
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
+        self.register_parameter("weight", None)
         self.bias = linear.bias
-        self._weight = _laid_out(linear.weight.detach())
+        self._packed = _laid_out(linear.weight.detach())
 
-    def __deepcopy__(self, memo: dict[int, object]) -> PackedLinear:
-        return self  # nobody can change it, and torch cannot copy what is packed
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out), both contiguous."""
+        if self.weight is not None:
+            return F.linear(x, self.weight, self.bias)
+        return _multiply(x, self._packed, self.bias)
+
+    def _unpack(self) -> None:
+        if self.weight is None:
+            self.weight = nn.Parameter(self._packed.to_dense(), requires_grad=False)
+            del self._packed
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedLinear:
+        if self.weight is None:
+            probe = torch.empty(0, dtype=self._packed.dtype)
+            after = fn(probe)
+            if (after.dtype, after.device) != (probe.dtype, probe.device):
+                self._unpack()
+        super()._apply(fn, recurse)
+        return self
 
     def _save_to_state_dict(
         self, destination: dict[str, Tensor], prefix: str, keep_vars: bool
     ) -> None:
-        """The linear layer's own, so that a packed model can be saved and compared like any other."""
-        destination[prefix + "weight"] = self._weight.to_dense()
+        if self.weight is None:
+            destination[prefix + "weight"] = self._packed.to_dense()
         super()._save_to_state_dict(destination, prefix, keep_vars)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., in) to (..., out), both contiguous."""
-        return _multiply(x, self._weight, self.bias)
+    def _load_from_state_dict(self, *given: Any) -> None:
+        self._unpack()
+        super()._load_from_state_dict(*given)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PackedLinear:
+        twin = copy(self)  # torch cannot copy what is packed, and nobody can change it
+        twin._parameters = deepcopy(self._parameters, memo)
+        return twin
 
 
 def pack(module: nn.Module) -> None:

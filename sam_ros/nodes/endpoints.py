@@ -1,8 +1,9 @@
 """Publishers and subscriptions of the node: their QoS can be overridden, and they cost little.
 
-rclpy watches every publisher and subscription for partners of another type or QoS, by two events
-each that its executor looks at whenever a message comes. The other side of such a pair is told as
-well and says so in its log, so here it is left to that side: half of what ROS costs for a frame.
+rclpy watches every publisher and subscription for partners of another QoS or type, by two events
+each that its executor looks at whenever a message comes: half of what ROS costs for a frame. Of
+another QoS the partner is told as well and says so in its log, so here it is left to the partner;
+of another type neither side is told by Fast DDS, watched or not.
 """
 
 from __future__ import annotations

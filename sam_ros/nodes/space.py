@@ -19,7 +19,7 @@ from sam_ros.nodes import clouds
 from sam_ros.nodes.endpoints import create_publisher
 from sam_ros.nodes.instances import InstanceResult
 from sam_ros.nodes.messages import paint
-from sam_ros.nodes.outputs import LATEST
+from sam_ros.nodes.outputs import ANSWERS, LATEST
 from sam_ros.nodes.scene import Scene
 
 FEWEST = 10  # points of an object that has a place
@@ -150,7 +150,7 @@ class Space:
         self._points = create_publisher(node, PointCloud2, "~/points", LATEST)
         self._target = create_publisher(node, PointCloud2, "~/target_points", LATEST)
         self._scene = create_publisher(node, PointCloud2, "~/scene_points", LATEST)
-        self._detections = create_publisher(node, Detection3DArray, "~/detections_3d", LATEST)
+        self._detections = create_publisher(node, Detection3DArray, "~/detections_3d", ANSWERS)
         self._node, self._frames = node, _frames_publisher(node)
         self._room, self._target_room, self._scene_room = (clouds.Room() for _ in range(3))
 

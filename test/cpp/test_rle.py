@@ -81,7 +81,7 @@ def masks(draw: st.DrawFn) -> npt.NDArray[np.bool_]:
     return np.asarray(np.random.default_rng(seed).random((height, width)) < share)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(mask=masks(), padding=st.integers(0, 5))
 def test_it_decodes_as_python_does(
     decoder: Decoder, mask: npt.NDArray[np.bool_], padding: int
@@ -96,7 +96,7 @@ def test_it_decodes_as_python_does(
     assert area == rle.area(counts) == mask.sum()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     counts=st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 12), max_size=8),
     size=st.tuples(st.integers(0, 6), st.integers(0, 6)),

@@ -13,16 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import settings
 
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.model import Sam
 from sam_ros.model.tiny import build_sam_tiny
 
 sys.path.insert(0, str(Path(__file__).parent))  # engine_cases, in whatever way pytest imports
-
-settings.register_profile("no_deadline", deadline=None)  # other work on the machine is no failure
-settings.load_profile("no_deadline")
 
 IMAGE_SIZE, PATCH, WIDTH = 128, 8, 32
 MISSING = "pip install segment-anything pillow to compare with the reference"

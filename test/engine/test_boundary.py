@@ -110,7 +110,7 @@ def test_empty_and_full_masks(value: float) -> None:
     assert sharp.any() == (value > 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 1000))
 def test_any_size(height: int, width: int, seed: int) -> None:
     """Whatever the picture, the answer is a mask of its size that has most in common."""

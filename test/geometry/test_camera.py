@@ -84,7 +84,7 @@ def test_rays_are_those_of_opencv(name: str) -> None:
     np.testing.assert_allclose(camera(name).rays(pixels)[:, :2], expected[:, 0], atol=1e-7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     k1=st.floats(-0.4, 0.4),
     k2=st.floats(-0.2, 0.2),

@@ -145,7 +145,7 @@ def test_a_patch_has_the_points_of_its_pixels() -> None:
     np.testing.assert_allclose(found.points, table.points[whole], atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sides=st.tuples(*[st.floats(0.02, 0.5)] * 3),
     vector=st.tuples(*[st.floats(-3, 3)] * 3),

@@ -14,9 +14,10 @@ from sam_ros.model import packing
 from sam_ros.model.packing import PackedLinear, pack
 from sam_ros.model.tiny import build_sam_tiny
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="needs a torch with oneDNN"
+OPERATORS = all(
+    hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
 )
+pytestmark = pytest.mark.skipif(not OPERATORS, reason="needs a torch with oneDNN")
 WIDTH = st.integers(1, 70)
 
 
@@ -43,6 +44,10 @@ def test_packed_on_the_spot(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.allclose(found, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.skipif(
+    OPERATORS and not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="needs a processor with bfloat16",
+)
 def test_in_bfloat16() -> None:
     """As near to single precision as the plain layer."""
     linear, x = nn.Linear(192, 64), torch.randn(50, 192)
@@ -51,6 +56,25 @@ def test_in_bfloat16() -> None:
         plain = (linear.to(torch.bfloat16)(x.to(torch.bfloat16)) - exact).abs().max()
         packed = (PackedLinear(linear)(x.to(torch.bfloat16)) - exact).abs().max()
     assert packed < 1.5 * plain
+
+
+def test_it_is_the_plain_layer_again_where_it_changes() -> None:
+    """Cast, moved or loaded; a copy of it changes nothing about the first."""
+    plain, x = nn.Linear(24, 16), torch.randn(5, 24)
+    with torch.inference_mode():
+        expected = plain(x)
+        packed = PackedLinear(deepcopy(plain))
+        twin, state = deepcopy(packed), packed.state_dict()
+        assert torch.allclose(twin(x), expected, rtol=0, atol=1e-5)
+        assert torch.equal(packed.to("cpu")(x), twin(x)), "nothing changes"
+        assert packed.weight is None, "and it stays packed"
+        cast = deepcopy(packed).double()
+        assert torch.allclose(cast(x.double()), plain.double()(x.double()), rtol=0, atol=1e-5)
+        assert deepcopy(packed).to("meta")(x.to("meta")).shape == expected.shape
+        assert torch.allclose(packed(x), expected, rtol=0, atol=1e-5)
+        packed.load_state_dict({key: 2 * value for key, value in state.items()})
+        assert torch.allclose(packed(x), 2 * expected, rtol=0, atol=1e-5)
+        assert torch.allclose(twin(x), expected, rtol=0, atol=1e-5)
 
 
 def test_a_module_is_packed_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_padding_points_change_nothing_in_the_maps(sam):
 
 
 @torch.no_grad()
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(x=st.floats(0, 127), y=st.floats(0, 127))
 def test_a_click_is_drawn_where_it_is(x: float, y: float):
     """The heaviest cell of the foreground weights holds the click, anywhere in the image."""

@@ -36,12 +36,12 @@ from sam_ros.srv import RemoveObjects, Segment, SelectHypothesis, SetPrompts
 FRAME_ID = "camera_optical"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 OUTPUTS = {
-    "instances": (InstanceArray, 1),
+    "instances": (InstanceArray, 10),
     "mask": (Image, 1),
     "instance_mask": (Image, 1),
     "label_mask": (Image, 1),
     "confidence": (Image, 1),
-    "detections": (Detection2DArray, 1),
+    "detections": (Detection2DArray, 10),
     "overlay": (Image, 1),
     "label_info": (LabelInfo, LATCHED),
     "active_prompts": (PromptArray, LATCHED),

@@ -39,7 +39,7 @@ def scene() -> Scene:
     return Scene.encode(image, ids, masks, quality=95, origin="test")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), augment=st.booleans())
 def test_prompts_point_at_their_masks(scene: Scene, seed: int, augment: bool) -> None:
     """Every click lies in its mask, every box is ordered and meets it, after any augmentation."""
@@ -132,7 +132,7 @@ def test_affinity_loss_prefers_an_embedding_that_tells_objects_apart() -> None:
     assert affinity_loss(torch.ones(1, 4, 8, 8), targets) > 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000))
 def test_corrections_fall_into_the_error(seed: int) -> None:
     """A correction's cell is wrong in the answer, and its label says what it should be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from training.text_prompt.train import (
     export,
     most_alike,
     new_state,
+    peaks,
+    scene_loss,
     train_step,
     union,
 )
@@ -61,6 +64,26 @@ def test_the_fitting_object_that_resembles_the_vector_most_is_drawn() -> None:
     fitting = torch.tensor([[True, True, False]] * 2)
     expected = [[True, False, False], [False, True, False]]
     assert most_alike(logits, fitting, cells).tolist() == expected
+
+
+def test_the_middle_of_the_best_cell_is_clicked() -> None:
+    logits = torch.zeros(2, 1, 3, 5)
+    logits[0, 0, 2, 4] = logits[1, 0, 1, 0] = 1
+    points, labels = peaks(logits, side=16)
+    assert points.tolist() == [[[72, 40]], [[8, 24]]] and labels.tolist() == [[1], [1]]
+
+
+def test_a_click_beside_the_object_teaches_the_cells_alone() -> None:
+    sam = build_sam("sam_tiny").requires_grad_(False)
+    scene = encoded([0, 1], ["red", "green"])
+    prompt = new_state(128, sam, Schedule(), seed=0).prompt
+    eye = torch.eye(2, dtype=torch.bool)
+    asked = Prompts(torch.eye(2, 128), eye, torch.zeros_like(eye), torch.zeros(2).bool())
+    beside = replace(scene, coverage=scene.coverage * 0)
+    beside.coverage[:, -1, -1] = 255  # a sixteenth of a cell
+    loss, figures = scene_loss(prompt, sam, beside, asked, decoded=2)
+    assert loss.item() == pytest.approx(figures["cells"][0])
+    assert not figures["iou_picture"] and not figures["iou_words"]
 
 
 def test_prompts_say_what_fits() -> None:
