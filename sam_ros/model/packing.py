@@ -56,7 +56,7 @@ class PackedLinear(nn.Module):
             after = fn(probe)
             if (after.dtype, after.device) != (probe.dtype, probe.device):
                 self._unpack()
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def _save_to_state_dict(
