@@ -22,6 +22,8 @@ from sam_ros.engine.text import Search, TextConfig, TextScorer
 from sam_ros.model.text_prompt import TAKEN, TextPrompt, as_mask_prompt, load_text_prompt
 
 ROUNDS = 6  # questions about one text in one picture, and so its most instances
+HALF = 0.5  # share of a cell from which on a mask covers it
+EPSILON = 1e-6  # of probabilities, so that their log odds are finite
 
 
 class PromptToken:
@@ -31,8 +33,8 @@ class PromptToken:
     words only the region around the best one is drawn, and that cell is clicked: of a click the
     decoder knows best what it belongs to. What was answered is taken out and the text asked
     again, until no cell resembles the words any more. The decoder cannot say that a thing is
-    absent, so CLIP has the last word, as in propose-and-rank: the score of an answer is that of
-    its crop.
+    absent, so an answer is looked at by CLIP in a crop, as in propose-and-rank, and its score says
+    how well crop and cells fit together.
 
     Args:
         segmenter: decodes.
@@ -65,42 +67,53 @@ class PromptToken:
 
     def search(self, rgb: Picture, embedding: Embedding, texts: Sequence[str]) -> Search:
         """See `Grounder`; each round of questions is a step."""
-        found = yield from self._answers(embedding, texts)
+        found, resemblance = yield from self.answers(embedding, texts)
         if not found:
             return []
-        return select(found, self._scorer.crops(rgb, found, texts), texts, self.config)
+        clip = torch.from_numpy(self._scorer.crops(rgb, found, texts))
+        with torch.inference_mode():
+            scores = self._prompt.judge(clip.logit(EPSILON).to(resemblance.device), resemblance)
+        return select(found, scores.cpu().numpy(), texts, self.config)
 
-    def _answers(
+    def answers(
         self, embedding: Embedding, texts: Sequence[str]
-    ) -> Generator[None, None, list[Hypothesis]]:
-        """The masks that the decoder gives to any of the texts."""
+    ) -> Generator[None, None, tuple[list[Hypothesis], Tensor]]:
+        """The masks that the decoder gives to any of the texts, in steps.
+
+        Returns:
+            N masks, none of them empty, and (N, T) the highest logit of a cell that each covers.
+        """
         vectors = self._scorer.vectors(texts)
         taken = vectors.new_zeros(len(texts), 1, *embedding.features.shape[2:])
+        with torch.inference_mode():
+            tokens, untaken = self._prompt(vectors, embedding.features.float())
         found: list[Hypothesis] = []
+        rows: list[Tensor] = []
         for _ in range(ROUNDS):
-            prompts, peaks = self._ask(embedding, vectors, taken)
+            logits = untaken - TAKEN * taken
+            prompts = self._prompts(embedding, tokens, logits)
             if not prompts:
                 break
             answers = self._segmenter.segment(embedding, list(prompts.values()))
             for row, answer in zip(prompts, answers, strict=True):
                 covered = _cells(answer.best, taken.shape[2:]).to(taken.device)
-                taken[row, 0] = torch.maximum(taken[row, 0], torch.maximum(covered, peaks[row]))
-                found += [answer.best] if answer.best.area else []
+                taken[row, 0] = torch.maximum(taken[row, 0], covered)
+                taken[row, 0].view(-1)[logits[row].argmax()] = 1
+                if answer.best.area:
+                    found.append(answer.best)
+                    outside = covered < covered.max().clamp(max=HALF)
+                    rows.append((untaken[:, 0] - TAKEN * outside).amax(dim=(1, 2)))
             yield
-        return found
+        return found, torch.stack(rows) if rows else untaken.new_zeros(0, len(texts))
 
-    @torch.inference_mode()
-    def _ask(
-        self, embedding: Embedding, vectors: Tensor, taken: Tensor
-    ) -> tuple[dict[int, Prompt], Tensor]:
-        """The prompts of the texts that still resemble a cell, and the cell (T, h, w) of each."""
-        tokens, logits = self._prompt(vectors, embedding.features.float(), taken)
+    def _prompts(self, embedding: Embedding, tokens: Tensor, logits: Tensor) -> dict[int, Prompt]:
+        """What the decoder is asked about each text (row) that resembles a cell."""
         size = self._segmenter.sam.prompt_encoder.mask_input_size
         maps = logits[:, 0].cpu().numpy()
         one = torch.from_numpy(np.stack([region_of_the_peak(row) for row in maps]))
         drawn = as_mask_prompt(one[:, None], size)[:, 0].numpy()
         words = tokens[:, 0].cpu().numpy()
-        prompts = {
+        return {
             row: Prompt(
                 points=self._middle(embedding, int(maps[row].argmax()), maps.shape[2]),
                 labels=np.array([FOREGROUND], np.int32),
@@ -109,8 +122,6 @@ class PromptToken:
             )
             for row in np.flatnonzero(maps.max(axis=(1, 2)) > 0).tolist()
         }
-        peaks = (logits == logits.amax(dim=(2, 3), keepdim=True))[:, 0].float()
-        return prompts, peaks
 
     def _middle(self, embedding: Embedding, cell: int, columns: int) -> npt.NDArray[np.float32]:
         """(1, 2) x, y of the middle of a cell in the picture."""

@@ -3,7 +3,8 @@
 SAM, section 7.5: the prompt is a CLIP vector, of an object's picture while training and of words
 afterwards. A small decoder does not learn from a token alone where to look, so the vector is also
 compared with every cell of the image embedding, and the resemblance is drawn as the mask prompt
-that the decoder knows already. Encoder, prompt encoder and decoder stay as they are.
+that the decoder knows already. Encoder, prompt encoder and decoder stay as they are. Whether an
+answer is what was meant, cells and CLIP say together.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,16 +56,17 @@ class TextPrompt(nn.Module):
             nn.GELU(),
             nn.Conv2d(32, 1, kernel_size=1),
         )
+        self.verdict = nn.Linear(2, 1)
+        with torch.no_grad():  # until it is calibrated CLIP decides alone
+            self.verdict.weight.copy_(torch.tensor([[1.0, 0.0]]))
+            self.verdict.bias.zero_()
 
-    def forward(
-        self, vectors: Tensor, image_embedding: Tensor, taken: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, vectors: Tensor, image_embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Make the prompts of one image.
 
         Args:
             vectors: (B, D) CLIP vectors of unit length.
             image_embedding: (1, C, h, w).
-            taken: (B, 1, h, w) how much of each cell earlier answers cover, 0..1.
 
         Returns:
             Sparse embeddings (B, 1, dim), and (B, 1, h, w) logits of cells that are meant.
@@ -71,7 +74,16 @@ class TextPrompt(nn.Module):
         vectors = vectors * vectors.shape[1] ** 0.5  # components of about 1
         scale, shift = self.query(vectors)[:, :, None, None].chunk(2, dim=1)
         logits = self.resemblance(self.cells(image_embedding) * (1 + scale) + shift)
-        return self.token(vectors)[:, None], logits - TAKEN * taken
+        return self.token(vectors)[:, None], logits
+
+    def judge(self, clip: Tensor, resemblance: Tensor) -> Tensor:
+        """How likely masks are what vectors mean, 0..1.
+
+        Args:
+            clip: (N, B) log odds by the crops of the masks.
+            resemblance: (N, B) highest logit of a cell that each mask covers.
+        """
+        return self.verdict(torch.stack((clip, resemblance), dim=-1))[..., 0].sigmoid()
 
 
 def as_mask_prompt(logits: Tensor, size: tuple[int, int]) -> Tensor:

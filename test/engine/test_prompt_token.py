@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -15,8 +17,9 @@ import toy_clip
 from safetensors.torch import save_file
 
 from sam_ros.engine.embedding import Embedding
+from sam_ros.engine.hypothesis import Hypotheses
 from sam_ros.engine.prompt import Prompt
-from sam_ros.engine.prompt_token import ROUNDS, PromptToken, region_of_the_peak
+from sam_ros.engine.prompt_token import EPSILON, ROUNDS, PromptToken, region_of_the_peak
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.engine.text import TextScorer, finish, ground
 from sam_ros.model import build_sam
@@ -28,6 +31,7 @@ from sam_ros.model.text_prompt import (
     digest,
     load_text_prompt,
 )
+from sam_ros.resources import find_resource
 
 SIZE = (96, 128)
 RED, GREEN, SECOND_RED = np.s_[10:50, 10:60], np.s_[40:90, 80:120], np.s_[60:90, 20:50]
@@ -39,16 +43,12 @@ class ColourPrompt(TextPrompt):
     def __init__(self, rgb: npt.NDArray[np.uint8]) -> None:
         super().__init__(clip_dim=3, features=512, dim=128, width=8)
         self._rgb = torch.from_numpy(rgb.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
-        self.asked: list[Tensor] = []
 
-    def forward(
-        self, vectors: Tensor, image_embedding: Tensor, taken: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        self.asked.append(taken.clone())
+    def forward(self, vectors: Tensor, image_embedding: Tensor) -> tuple[Tensor, Tensor]:
         cells = torch.nn.functional.adaptive_avg_pool2d(self._rgb, image_embedding.shape[2:])
         unit = torch.nn.functional.normalize(cells, dim=1)
         logits = 8 * torch.einsum("bc,xchw->bxhw", vectors, unit) - 6
-        return torch.zeros(len(vectors), 1, 128), logits - TAKEN * taken
+        return torch.zeros(len(vectors), 1, 128), logits
 
 
 @pytest.fixture(scope="module")
@@ -114,18 +114,67 @@ def test_what_was_answered_is_taken_out_before_the_text_is_asked_again(
     segmenter: Segmenter, scorer: TextScorer, rgb: npt.NDArray[np.uint8], embedding: Embedding
 ) -> None:
     """In steps, until nothing resembles the words any more; never forever."""
-    prompt = ColourPrompt(rgb)
-    steps = PromptToken(segmenter, prompt, scorer).search(rgb, embedding, ["red"])
-    count = 0
+    clicks = []
+
+    class Listening(Segmenter):
+        def segment(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Hypotheses]:
+            clicks.append(tuple(prompts[0].points[0]))
+            return super().segment(embedding, prompts)
+
+    listening = Listening(segmenter.sam, segmenter.config, segmenter.encoder)
+    steps = PromptToken(listening, ColourPrompt(rgb), scorer).answers(embedding, ["red"])
+    rounds = 0
     while True:
         try:
             next(steps)
-        except StopIteration:
+        except StopIteration as end:
+            found, resemblance = end.value
             break
-        count += 1
-    covered = [float(taken.sum()) for taken in prompt.asked]
-    assert 1 <= count <= ROUNDS and len(prompt.asked) <= ROUNDS + 1
-    assert covered[0] == 0 and covered == sorted(covered) and covered[1] > 0
+        rounds += 1
+    assert 1 < rounds == len(clicks) <= ROUNDS and len(found) <= rounds
+    assert len(set(clicks)) == rounds
+    assert iou(found[0].mask, RED) > 0.5 and iou(found[0].mask, SECOND_RED) < 0.1
+    assert any(iou(item.mask, SECOND_RED) > 0.5 for item in found[1:])
+    assert resemblance.shape == (len(found), 1) and (resemblance[:2] > 1).all()
+
+
+def test_cells_and_clip_judge_together(
+    segmenter: Segmenter, scorer: TextScorer, rgb: npt.NDArray[np.uint8], embedding: Embedding
+) -> None:
+    """Scores are those of the verdict on the log odds of the crop and the best covered cell."""
+    prompt = ColourPrompt(rgb)
+    grounder = PromptToken(segmenter, prompt, scorer)
+    texts = ["red mug", "green block"]
+    found, resemblance = finish(grounder.answers(embedding, texts))
+    clip = torch.from_numpy(scorer.crops(rgb, found, texts))
+    with torch.no_grad():
+        prompt.verdict.weight.copy_(torch.tensor([[0.5, 2.0]]))
+        prompt.verdict.bias.fill_(-1.0)
+        expected = (0.5 * clip.logit(EPSILON) + 2 * resemblance - 1).sigmoid()
+        torch.testing.assert_close(prompt.judge(clip.logit(EPSILON), resemblance), expected)
+    for item in ground(grounder, rgb, embedding, texts):
+        row = [np.array_equal(other.mask, item.hypothesis.mask) for other in found].index(True)
+        assert item.label_score == pytest.approx(float(expected[row, texts.index(item.text)]))
+    with torch.no_grad():
+        prompt.verdict.bias.fill_(-99.0)
+    assert ground(grounder, rgb, embedding, texts) == []
+
+
+def test_the_shipped_projection_finds_by_word(segmenter: Segmenter) -> None:
+    """Offline, with the embedded models: a thing by its name, and nothing for nonsense."""
+    models = find_resource("models")
+    scorer = TextScorer.load(models / "clip_tiny", "cpu")
+    files = (models / f"{name}.safetensors" for name in ("sam_tiny_text", "sam_tiny"))
+    grounder = PromptToken.load(segmenter, scorer, *files, models / "clip_tiny")
+    bgr = cv2.imread(str(find_resource("samples", "table_mug_book.jpg")))
+    picture = bgr[..., ::-1].copy()
+    embedding = segmenter.set_image(picture)
+    (pen,) = ground(grounder, picture, embedding, ["blue pen"])
+    click = Prompt(points=np.array([[170, 270]], np.float32), labels=np.array([1], np.int32))
+    wanted = segmenter.segment(embedding, [click])[0].best.mask
+    mask = pen.hypothesis.mask
+    assert (mask & wanted).sum() / (mask | wanted).sum() > 0.7
+    assert ground(grounder, picture, embedding, ["blorp", "xyzzy"]) == []
 
 
 def test_only_the_region_around_the_peak_is_drawn() -> None:

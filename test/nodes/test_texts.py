@@ -94,6 +94,11 @@ def test_a_prompt_token_that_is_not_offered_is_told(tmp_path: Path, model: str) 
     TextModel(SEGMENTER, Parameters(text_method="auto", **settings)).load()
 
 
+def test_the_embedded_models_have_a_prompt_token() -> None:
+    pytest.importorskip("transformers", reason="pip install 'transformers>=5,<6'")
+    TextModel(SEGMENTER, Parameters(text_method="prompt_token")).load()
+
+
 def test_without_the_library_the_command_to_run_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

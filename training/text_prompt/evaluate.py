@@ -47,11 +47,13 @@ class Picture:
     Attributes:
         rgb: (H, W, 3) uint8.
         asked: texts and the (H, W) bool masks that each may mean.
+        present: words that mean something in it.
         absent: texts that mean nothing in it.
     """
 
     rgb: np.ndarray
     asked: list[tuple[str, list[np.ndarray]]]
+    present: set[str]
     absent: list[str]
 
 
@@ -90,13 +92,13 @@ def from_photographs(folder: Path) -> Iterator[Picture]:
             for question in asked
             if question.scene == photograph.name
         ]
-        yield Picture(photograph.rgb, texts, list(ABSENT))
+        yield Picture(photograph.rgb, texts, {text for text, _ in texts}, list(ABSENT))
 
 
-def from_scenes(folder: Path, count: int) -> Iterator[Picture]:
+def from_scenes(shards: list[Path], count: int) -> Iterator[Picture]:
     """Composed scenes in which some, but not all objects are what a word means."""
     vocabulary = Vocabulary.read()
-    scenes = (scene for path in sorted(folder.glob("*.npz")) for scene in load_shard(path))
+    scenes = (scene for path in shards for scene in load_shard(path))
     for scene in scenes:
         ids = scene.ids()
         objects = [
@@ -114,8 +116,11 @@ def from_scenes(folder: Path, count: int) -> Iterator[Picture]:
             right = [mask for other, mask in objects if other in vocabulary.phrases[name]]
             if len(right) < len(objects):
                 asked.append((name, right))
-        present = {word for label in labels for word in vocabulary.concepts[label].names}
-        yield Picture(scene.image(), asked[:4], [word for word in ABSENT if word not in present])
+        present = {
+            word for word, meant in vocabulary.phrases.items() if not meant.isdisjoint(labels)
+        }
+        absent = [word for word in ABSENT if word not in present]
+        yield Picture(scene.image(), asked[:4], present, absent)
         count -= 1
         if not count:
             return
@@ -171,7 +176,8 @@ def main() -> None:
         token = PromptToken.load(segmenter, scorer, options.prompt, options.sam, options.clip)
     sets = {"photographs": list(from_photographs(options.photos))} if options.photos else {}
     if options.count:
-        sets["composed"] = list(from_scenes(options.scenes, options.count))
+        shards = sorted(options.scenes.glob("*.npz"))
+        sets["composed"] = list(from_scenes(shards, options.count))
     print("| set | way | asked | first right | IoU | right | wrong | nothing | absent found | s |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, pictures in sets.items():

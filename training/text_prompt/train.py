@@ -68,7 +68,8 @@ def scene_loss(
     coverage = scene.coverage.float() / 255  # (K, 4h, 4w)
     cells = F.avg_pool2d(coverage[:, None], 4)[:, 0]  # (K, h, w)
     wanted = union(asked.fitting, cells)
-    tokens, logits = prompt(asked.vectors, features, union(asked.taken, cells)[:, None])
+    tokens, logits = prompt(asked.vectors, features)
+    logits = logits - TAKEN * union(asked.taken, cells)[:, None]
     loss = cell_loss(logits[:, 0], wanted).mean()
     figures = {"cells": [loss.item()], "iou_picture": [], "iou_words": []}
     rows = asked.fitting.any(1).nonzero()[:, 0][:decoded]
