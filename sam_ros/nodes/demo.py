@@ -100,6 +100,11 @@ def _ask_all(
             found = client.ask_everything(frame)
             print(f"{picture.stem[:14]:<14} everything: {len(found)} masks", flush=True)
             _save(options.out / f"{picture.stem}_everything.png", _draw_everything(rgb, found))
+        if options.text:
+            found = client.ask_text(frame, options.text)
+            words = ", ".join(_label(item) for item in found) or "nothing"
+            print(f"{picture.stem[:14]:<14} {options.text}: {words}", flush=True)
+            _save(options.out / f"{picture.stem}_text.png", _draw_text(rgb, found))
         panels += [_draw(rgb, answer, options.model, 200) for answer in answers]
         for answer in answers:
             _print(answer)
@@ -119,6 +124,16 @@ def _draw_everything(rgb: Picture, found: Sequence[Instance]) -> Picture:
     """All masks, the small ones on top of the large ones."""
     large_first = sorted((item.best for item in found), key=lambda item: -item.area)
     return draw_instances(rgb, [OverlayItem(item.mask, i) for i, item in enumerate(large_first)])
+
+
+def _draw_text(rgb: Picture, found: Sequence[Instance]) -> Picture:
+    """What the words named, with its score."""
+    items = [OverlayItem(item.best.mask, i, _label(item)) for i, item in enumerate(found)]
+    return draw_instances(rgb, items)
+
+
+def _label(item: Instance) -> str:
+    return f"{item.label} {item.label_score:.2f}"
 
 
 def _print(answer: Answer) -> None:
@@ -171,6 +186,12 @@ def _parser() -> argparse.ArgumentParser:
         "--everything",
         action="store_true",
         help="also segment everything in each picture: *_everything.png",
+    )
+    parser.add_argument(
+        "--text",
+        default="",
+        metavar="WORDS",
+        help='also look for words in each picture, such as "mug; blue pen": *_text.png',
     )
     parser.add_argument("--show", action="store_true", help="open the page of pictures at the end")
     return parser

@@ -20,7 +20,15 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
 from sam_ros.action import SegmentEverything
-from sam_ros.client import Instance, SamClient, SamError, Scene, StampNotCached, to_scene
+from sam_ros.client import (
+    Instance,
+    SamClient,
+    SamError,
+    Scene,
+    StampNotCached,
+    prompt,
+    to_scene,
+)
 from sam_ros.client.errors import check
 from sam_ros.msg import PromptArray
 from sam_ros.nodes.prompts import to_message
@@ -181,6 +189,12 @@ class DemoClient:
         result = ended.result().result
         _told("~/segment_everything", lambda: check(result.status))
         return to_scene(result.result).instances
+
+    def ask_text(self, image: Image, text: str) -> tuple[Instance, ...]:
+        """What words name in a picture, such as "mug; blue pen", through ~/segment."""
+        future = self._sam.segment_async([prompt(text=text)], image)
+        self._wait(future.done, "an answer of ~/segment", REPLY)
+        return _told("~/segment", future.result).instances
 
     def _has_answered(self, frame: Image, questions: Sequence[Question]) -> bool:
         if self._found is None or self._found.header != frame.header:

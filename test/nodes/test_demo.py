@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,21 @@ def test_the_demo_answers_and_leaves_pictures(samples: Path, tmp_path: Path) -> 
     for name in ("coffee.png", "all.png"):
         page = cv2.imread(str(tmp_path / "out" / name))
         assert page is not None and min(page.shape[:2]) > 200
+
+
+def test_the_demo_looks_for_words(tmp_path: Path) -> None:
+    """What is found is said and drawn."""
+    pytest.importorskip("transformers", reason="pip install 'transformers>=5,<6'")
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    shutil.copy(default_folder() / "table_mug_book.jpg", folder)
+    question = "{title: a click, points: [[170, 270, 1]]}"
+    (folder / "prompts.yaml").write_text(f"table_mug_book.jpg: [{question}]\n")
+    with start(tmp_path / "out", "--samples", folder, "--text", "blue pen; blorp") as demo:
+        text, _ = demo.communicate(timeout=PATIENCE)
+    assert demo.returncode == 0, text
+    assert re.search(r"table_mug_book +blue pen; blorp: blue pen 0\.\d\d\n", text), text
+    assert cv2.imread(str(tmp_path / "out" / "table_mug_book_text.png")) is not None
 
 
 def test_a_failure_is_told_with_its_reason(samples: Path, tmp_path: Path) -> None:
