@@ -88,7 +88,7 @@ class PromptToken:
         with torch.inference_mode():
             tokens, untaken = self._prompt(vectors, embedding.features.float())
         found: list[Hypothesis] = []
-        rows: list[Tensor] = []
+        resemblance: list[Tensor] = []
         for _ in range(ROUNDS):
             logits = untaken - TAKEN * taken
             prompts = self._prompts(embedding, tokens, logits)
@@ -102,9 +102,10 @@ class PromptToken:
                 if answer.best.area:
                     found.append(answer.best)
                     outside = covered < covered.max().clamp(max=HALF)
-                    rows.append((untaken[:, 0] - TAKEN * outside).amax(dim=(1, 2)))
+                    resemblance.append((untaken[:, 0] - TAKEN * outside).amax(dim=(1, 2)))
             yield
-        return found, torch.stack(rows) if rows else untaken.new_zeros(0, len(texts))
+        nothing = untaken.new_zeros(0, len(texts))
+        return found, torch.stack(resemblance) if found else nothing
 
     def _prompts(self, embedding: Embedding, tokens: Tensor, logits: Tensor) -> dict[int, Prompt]:
         """What the decoder is asked about each text (row) that resembles a cell."""

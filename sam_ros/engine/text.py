@@ -32,7 +32,7 @@ class TextConfig:
     """How sure an answer to a text must be, and how many there may be.
 
     Attributes:
-        threshold: least probability of a text against the background phrases, 0..1.
+        threshold: least probability of an instance, its ``label_score``, 0..1.
         overlap: two instances of one text share at most this much of the smaller one, 0..1.
         crops: masks per text that are looked at in a crop of their own.
         instances: most instances of one text.
@@ -50,7 +50,7 @@ class TextInstance:
 
     Attributes:
         text: the words that it answers.
-        label_score: probability of the text against the background phrases, 0..1.
+        label_score: probability that it is what the text means, 0..1; each way has its own.
         hypothesis: its mask.
     """
 

@@ -99,12 +99,12 @@ def _ask_all(
         if options.everything:
             found = client.ask_everything(frame)
             print(f"{picture.stem[:14]:<14} everything: {len(found)} masks", flush=True)
-            _save(options.out / f"{picture.stem}_everything.png", _draw_everything(rgb, found))
+            _save(options.out / f"{picture.stem}_everything.png", _draw_found(rgb, found))
         if options.text:
             found = client.ask_text(frame, options.text)
             words = ", ".join(_label(item) for item in found) or "nothing"
             print(f"{picture.stem[:14]:<14} {options.text}: {words}", flush=True)
-            _save(options.out / f"{picture.stem}_text.png", _draw_text(rgb, found))
+            _save(options.out / f"{picture.stem}_text.png", _draw_found(rgb, found))
         panels += [_draw(rgb, answer, options.model, 200) for answer in answers]
         for answer in answers:
             _print(answer)
@@ -120,20 +120,16 @@ def _draw(rgb: Picture, answer: Answer, model: str, height: int) -> Picture:
     return panel(rgb, answer.question.prompt, found, title, note, height)
 
 
-def _draw_everything(rgb: Picture, found: Sequence[Instance]) -> Picture:
-    """All masks, the small ones on top of the large ones."""
-    large_first = sorted((item.best for item in found), key=lambda item: -item.area)
-    return draw_instances(rgb, [OverlayItem(item.mask, i) for i, item in enumerate(large_first)])
-
-
-def _draw_text(rgb: Picture, found: Sequence[Instance]) -> Picture:
-    """What the words named, with its score."""
-    items = [OverlayItem(item.best.mask, i, _label(item)) for i, item in enumerate(found)]
+def _draw_found(rgb: Picture, found: Sequence[Instance]) -> Picture:
+    """All masks with their labels, the small ones on top of the large ones."""
+    large_first = sorted(found, key=lambda item: -item.best.area)
+    items = [OverlayItem(item.best.mask, i, _label(item)) for i, item in enumerate(large_first)]
     return draw_instances(rgb, items)
 
 
 def _label(item: Instance) -> str:
-    return f"{item.label} {item.label_score:.2f}"
+    """With its score; "" for what has none."""
+    return f"{item.label} {item.label_score:.2f}" if item.label else ""
 
 
 def _print(answer: Answer) -> None:

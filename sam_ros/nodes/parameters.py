@@ -196,8 +196,7 @@ class Parameters:
     )
     text_threshold: float = _declare(
         0.5,
-        "Instances of a text that are less probable than this against the background phrases are "
-        "left out.",
+        "Instances of a text with a smaller label_score than this are left out.",
         low=0,
         high=1,
         live=True,

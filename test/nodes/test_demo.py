@@ -19,18 +19,20 @@ from sam_ros.nodes.samples import default_folder
 PATIENCE = 240.0
 
 
+def folder_of(tmp_path: Path, picture: str, *questions: str) -> Path:
+    """One picture of the package with other questions."""
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    shutil.copy(default_folder() / picture, folder)
+    (folder / "prompts.yaml").write_text(f"{picture}: [{', '.join(questions)}]\n")
+    return folder
+
+
 @pytest.fixture
 def samples(tmp_path: Path) -> Path:
     """One picture with a click and a box."""
-    folder = tmp_path / "samples"
-    folder.mkdir()
-    shutil.copy(default_folder() / "coffee.jpg", folder)
-    (folder / "prompts.yaml").write_text(
-        "coffee.jpg:\n"
-        "  - {title: a click, points: [[290, 165, 1]], ambiguous: true}\n"
-        "  - {title: a box, box: [75, 15, 482, 388]}\n"
-    )
-    return folder
+    click = "{title: a click, points: [[290, 165, 1]], ambiguous: true}"
+    return folder_of(tmp_path, "coffee.jpg", click, "{title: a box, box: [75, 15, 482, 388]}")
 
 
 def start(out: Path, *arguments: str | Path) -> subprocess.Popen[str]:
@@ -72,11 +74,8 @@ def test_the_demo_answers_and_leaves_pictures(samples: Path, tmp_path: Path) -> 
 def test_the_demo_looks_for_words(tmp_path: Path) -> None:
     """What is found is said and drawn."""
     pytest.importorskip("transformers", reason="pip install 'transformers>=5,<6'")
-    folder = tmp_path / "samples"
-    folder.mkdir()
-    shutil.copy(default_folder() / "table_mug_book.jpg", folder)
-    question = "{title: a click, points: [[170, 270, 1]]}"
-    (folder / "prompts.yaml").write_text(f"table_mug_book.jpg: [{question}]\n")
+    click = "{title: a click, points: [[170, 270, 1]]}"
+    folder = folder_of(tmp_path, "table_mug_book.jpg", click)
     with start(tmp_path / "out", "--samples", folder, "--text", "blue pen; blorp") as demo:
         text, _ = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 0, text

@@ -14,8 +14,10 @@ pytest.importorskip("transformers", reason="pip install sam_ros[text]")
 from sam_ros.engine.clip import Clip
 from sam_ros.model import build_sam
 from sam_ros.model.text_prompt import digest, load_text_prompt
+from training.clip.calibrate import rates
 from training.clip.vocabulary import COLOURS, Vocabulary
 from training.text_prompt.asker import Asker, Mixture, Prompts
+from training.text_prompt.calibrate import FALSE_ALARMS, Answers, fit, outcomes
 from training.text_prompt.scenes import Encoded
 from training.text_prompt.train import (
     Schedule,
@@ -84,6 +86,22 @@ def test_a_click_beside_the_object_teaches_the_cells_alone() -> None:
     loss, figures = scene_loss(prompt, sam, beside, asked, decoded=2)
     assert loss.item() == pytest.approx(figures["cells"][0])
     assert not figures["iou_picture"] and not figures["iou_words"]
+
+
+def test_the_verdict_weighs_both_witnesses_and_keeps_false_alarms_rare() -> None:
+    """Crops and cells that know as much count as much; one absent thing in twenty is found."""
+    rng = np.random.default_rng(0)
+    answers = []
+    for number in range(2000):
+        right = np.array([number % 2 == 0, False, False])
+        evidence = rng.normal(2.0 * right[:, None], 1, (3, 2)).astype(np.float32)
+        answers.append(Answers(evidence, right, number % 2 == 0))
+    answers += [Answers(np.zeros((0, 2), np.float32), np.zeros(0, bool), True)] * 10
+    verdict = fit(answers)
+    assert verdict.weight[0].tolist() == pytest.approx([2, 2], abs=0.3)
+    found, wrong, invented = rates(outcomes(answers, verdict), 0.0)
+    assert invented == pytest.approx(FALSE_ALARMS, abs=0.005)
+    assert found > 0.7 and wrong < 0.05
 
 
 def test_prompts_say_what_fits() -> None:

@@ -8,11 +8,8 @@ of the score, 0.5, is where one absent thing in twenty is found.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from safetensors import safe_open
@@ -23,10 +20,9 @@ from torch.nn import functional as F
 from sam_ros.engine.prompt_token import EPSILON, PromptToken
 from sam_ros.engine.segmenter import Segmenter
 from sam_ros.engine.text import TextScorer, finish
-from sam_ros.model import build_sam
 from training.clip.calibrate import rates
 from training.clip.vocabulary import Vocabulary
-from training.text_prompt.evaluate import FOUND, Picture, from_scenes, iou
+from training.text_prompt.evaluate import FOUND, Picture, from_scenes, iou, load, parser_of
 
 NOTHING = -99.0  # log odds of no answer
 FALSE_ALARMS = 0.05  # share of absent things that are found at a score of 0.5
@@ -64,7 +60,9 @@ def ask(
         for text, right in [*picture.asked, *((word, []) for word in absent)]:
             found, resemblance = finish(token.answers(embedding, [text]))
             if not found:
-                answers.append(Answers(np.zeros((0, 2)), np.zeros(0, bool), bool(right)))
+                answers.append(
+                    Answers(np.zeros((0, 2), np.float32), np.zeros(0, bool), bool(right))
+                )
                 continue
             clip = torch.from_numpy(scorer.crops(picture.rgb, found, [text])).logit(EPSILON)
             hits = [any(iou(item.mask, mask) >= FOUND for mask in right) for item in found]
@@ -75,7 +73,7 @@ def ask(
 
 def fit(answers: list[Answers]) -> nn.Linear:
     """The log odds that an answer is right, by logistic regression; 0 where it is believed."""
-    evidence = torch.from_numpy(np.concatenate([a.evidence for a in answers]).astype(np.float32))
+    evidence = torch.from_numpy(np.concatenate([a.evidence for a in answers]))
     right = torch.from_numpy(np.concatenate([a.right for a in answers]).astype(np.float32))
     verdict = nn.Linear(2, 1)
     optimizer = torch.optim.LBFGS(
@@ -104,7 +102,7 @@ def outcomes(answers: list[Answers], verdict: nn.Linear) -> np.ndarray:
         if not len(answer.right):
             table.append((NOTHING, answer.present, False))
             continue
-        odds = verdict(torch.from_numpy(answer.evidence.astype(np.float32)))[:, 0].numpy()
+        odds = verdict(torch.from_numpy(answer.evidence))[:, 0].numpy()
         best = int(odds.argmax())
         table.append((odds[best], answer.present, answer.right[best]))
     return np.array(table, float)
@@ -112,22 +110,13 @@ def outcomes(answers: list[Answers], verdict: nn.Linear) -> np.ndarray:
 
 def main() -> None:
     """Print the trade-off and, when asked, write the verdict."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    models = Path("resource/models")
-    parser.add_argument("--sam", type=Path, default=models / "sam_tiny.safetensors")
-    parser.add_argument("--clip", type=Path, default=models / "clip_tiny")
-    parser.add_argument("--prompt", type=Path, default=models / "sam_tiny_text.safetensors")
-    parser.add_argument("--scenes", type=Path, default=Path("training/data/scenes/val"))
-    parser.add_argument("--count", type=int, default=100, help="composed scenes to ask about")
+    parser = parser_of(__doc__.split("\n")[0], count=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="into the projection's file")
     options = parser.parse_args()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
     torch.manual_seed(options.seed)
-    segmenter = Segmenter(build_sam("sam_tiny", options.sam))
-    scorer = TextScorer.load(options.clip, "cpu")
-    token = PromptToken.load(segmenter, scorer, options.prompt, options.sam, options.clip)
+    segmenter, scorer, token = load(options, token=True)
+    assert token is not None
     shards = sorted(options.scenes.glob("*.npz"), reverse=True)
     pictures = list(from_scenes(shards, options.count))
     answers = ask(pictures, segmenter, scorer, token, np.random.default_rng(options.seed))

@@ -155,25 +155,41 @@ def measure(
     return tally
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+def parser_of(description: str, count: int) -> argparse.ArgumentParser:
+    """What is said of models and composed scenes; so many scenes by default."""
+    parser = argparse.ArgumentParser(description=description)
     models = Path("resource/models")
     parser.add_argument("--sam", type=Path, default=models / "sam_tiny.safetensors")
     parser.add_argument("--clip", type=Path, default=models / "clip_tiny")
     parser.add_argument("--prompt", type=Path, default=models / "sam_tiny_text.safetensors")
-    parser.add_argument("--photos", type=Path, help="folder of the labelled photographs")
     parser.add_argument("--scenes", type=Path, default=Path("training/data/scenes/val"))
-    parser.add_argument("--count", type=int, default=30, help="composed scenes to ask about")
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
-    options = parser.parse_args()
+    parser.add_argument(
+        "--count", type=int, default=count, help="composed scenes to ask about (%(default)s)"
+    )
+    return parser
+
+
+def load(
+    options: argparse.Namespace, token: bool
+) -> tuple[Segmenter, TextScorer, PromptToken | None]:
+    """The models that the options name, on one thread; the way by a token if it is wanted."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     segmenter = Segmenter(build_sam("sam_tiny", options.sam))
     scorer = TextScorer.load(options.clip, "cpu")
-    token = None
-    if "prompt_token" in options.ways:
-        token = PromptToken.load(segmenter, scorer, options.prompt, options.sam, options.clip)
+    if not token:
+        return segmenter, scorer, None
+    files = options.prompt, options.sam, options.clip
+    return segmenter, scorer, PromptToken.load(segmenter, scorer, *files)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = parser_of(__doc__.split("\n\n")[0], count=30)
+    parser.add_argument("--photos", type=Path, help="folder of the labelled photographs")
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    options = parser.parse_args()
+    segmenter, scorer, token = load(options, "prompt_token" in options.ways)
     sets = {"photographs": list(from_photographs(options.photos))} if options.photos else {}
     if options.count:
         shards = sorted(options.scenes.glob("*.npz"))
