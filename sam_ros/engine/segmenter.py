@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
@@ -29,6 +30,7 @@ from sam_ros.engine.upsampling import Patch, Upsampler
 from sam_ros.model import Sam
 
 MOST_TOGETHER = 4  # pictures in a batch
+CORES = torch.get_num_threads()
 
 Picture = npt.NDArray[np.uint8]
 
@@ -36,7 +38,7 @@ Picture = npt.NDArray[np.uint8]
 class Segmenter:
     """Segments pictures with one model. Numpy in, numpy out; embeddings stay on the device.
 
-    Not locked: one thread owns a segmenter.
+    One thread owns a segmenter; another one may encode pictures meanwhile.
 
     Args:
         sam: the model, in eval mode, on the device it shall run on. Its weights are final.
@@ -52,6 +54,7 @@ class Segmenter:
         self.encoder = encoder or TorchEncoder(sam)
         self._decoder = make_decoder(sam)
         self._upsampler: Upsampler | None = None
+        self._encoding = threading.Lock()
 
     @property
     def runtime(self) -> str:
@@ -66,6 +69,23 @@ class Segmenter:
         its pictures one after the other, and the first of them would wait for the last.
         """
         return MOST_TOGETHER if self.sam.device.type == "cuda" else 1
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the next picture shall be encoded while prompts on one are decoded.
+
+        On a CPU, whose cores neither of them fills. A GPU does one thing after the other.
+        """
+        return self.sam.device.type == "cpu" and CORES > 1
+
+    def take_cores(self) -> None:
+        """Lets the calling thread use as many cores as encoding or decoding shall, each.
+
+        The looks of ``sam_tiny`` take as long as its encoder, so each gets half of the cores. With
+        the other models nearly all the time is the encoder's, which gets all of them.
+        """
+        alike = self.overlaps and self.sam.looks > 1
+        torch.set_num_threads(max(1, CORES // 2) if alike else CORES)
 
     def twin(self, config: EngineConfig) -> Segmenter:
         """The same model, weights and recordings, with settings of its own: another camera's."""
@@ -142,7 +162,8 @@ class Segmenter:
 
     def _encode(self, inputs: list[Tensor]) -> list[Tensor]:
         """The embeddings (1, C, h, w) of inputs (1, 3, H, W) of one shape."""
-        features = self.encoder(torch.cat(inputs) if len(inputs) > 1 else inputs[0])
+        with self._encoding:
+            features = self.encoder(torch.cat(inputs) if len(inputs) > 1 else inputs[0])
         # The decoder reads cells, so their channels shall be the last in memory, once for all.
         features = features.contiguous(memory_format=torch.channels_last)
         # A part of a batch would keep the memory of the others.

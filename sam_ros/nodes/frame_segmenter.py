@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from sam_ros.engine.hypothesis import Hypotheses
 from sam_ros.nodes.diagnostics import Tally
 from sam_ros.nodes.frames import Frame, Frames
 from sam_ros.nodes.instances import NOTHING, PromptedObject
+from sam_ros.nodes.worker import Worker
 
 if TYPE_CHECKING:  # they import torch, which the node does in the worker's thread only
     from sam_ros.engine.config import EngineConfig, EverythingConfig
@@ -41,7 +43,7 @@ class FrameSegmenter:
         frames: whose embeddings are worth remembering.
         tally: told of every run.
         embeddings: where they are remembered.
-        waiting: other cameras' frames that are going to be encoded as well.
+        worker: knows the frames that wait for their turn.
     """
 
     def __init__(
@@ -50,10 +52,11 @@ class FrameSegmenter:
         frames: Frames,
         tally: Tally,
         embeddings: EmbeddingCache,
-        waiting: Callable[[], Sequence[Due]] = tuple,
+        worker: Worker,
     ) -> None:
         self._segmenter, self._frames, self._tally = segmenter, frames, tally
-        self._embeddings, self._waiting = embeddings, waiting
+        self._embeddings, self._worker = embeddings, worker
+        self._coming: tuple[Frame, Future[tuple[Embedding, float]]] | None = None
 
     @property
     def device(self) -> str:
@@ -70,7 +73,10 @@ class FrameSegmenter:
         self._segmenter.config = config
 
     def forget(self) -> None:
-        """Lets go of all embeddings."""
+        """Lets go of all embeddings, also of one that is being made."""
+        if self._coming is not None:
+            wait([self._coming[1]])
+        self._coming = None
         self._embeddings.clear()
 
     def embed(self, frame: Frame) -> Embedding:
@@ -81,16 +87,41 @@ class FrameSegmenter:
         embedding = self._embeddings.get(frame.serial)
         if embedding is not None:
             return embedding
-        began = time.monotonic()
+        if self._coming is not None and self._coming[0] is frame:
+            _, future = self._coming
+            self._coming = None
+            embedding, seconds = future.result()
+            self._take(frame, embedding, seconds)
+            return embedding
         batch = [Due(self, frame), *self._others()]
-        embeddings = self._segmenter.set_images([item.frame.rgb for item in batch])
+        embeddings, seconds = self._encode([item.frame for item in batch])
         for item, made in zip(batch, embeddings, strict=True):
-            item.model._take(item.frame, made, time.monotonic() - began)
+            item.model._take(item.frame, made, seconds)
         return embeddings[0]
 
     def due(self, frame: Frame) -> Due | None:
         """The frame as one that is going to be encoded; None when it has been."""
         return None if frame.serial in self._embeddings else Due(self, frame)
+
+    def _encode(self, frames: Sequence[Frame]) -> tuple[list[Embedding], float]:
+        """Embeddings, and the seconds that they took together."""
+        began = time.monotonic()
+        embeddings = self._segmenter.set_images([frame.rgb for frame in frames])
+        return embeddings, time.monotonic() - began
+
+    def _encode_ahead(self) -> None:
+        """Begins with the next frame, of whichever camera, if that can go on beside the prompts."""
+        due = self._worker.reserve() if self._segmenter.overlaps else None
+        if due is not None:
+            due.model._begin(due.frame)
+
+    def _begin(self, frame: Frame) -> None:
+        def encode() -> tuple[Embedding, float]:
+            self._segmenter.take_cores()
+            (embedding,), seconds = self._encode([frame])
+            return embedding, seconds
+
+        self._coming = frame, self._worker.beside(encode)
 
     def _others(self) -> list[Due]:
         """What fits into one batch with a frame of this camera."""
@@ -98,7 +129,8 @@ class FrameSegmenter:
         if not room:
             return []
         encoder = self._segmenter.encoder
-        alike = [item for item in self._waiting() if item.model._segmenter.encoder is encoder]
+        waiting: list[Due] = self._worker.elsewhere()
+        alike = [item for item in waiting if item.model._segmenter.encoder is encoder]
         return alike[:room]
 
     def _take(self, frame: Frame, embedding: Embedding, seconds: float) -> None:
@@ -111,6 +143,7 @@ class FrameSegmenter:
         if not objects:
             return []
         embedding = self.embed(frame)
+        self._encode_ahead()
         began = time.monotonic()
         fitting = [item for item in objects if item.size == frame.size]
         found: dict[PromptedObject, Hypotheses] = {}

@@ -143,8 +143,7 @@ class SamNode(LifecycleNode):
             parameters,
             labels,
             Throttle(self),
-            self._gate.worker.submit,
-            self._gate.worker.elsewhere,
+            self._gate.worker,
         )
         loaded = self._gate.segmentation.model
         self.get_logger().info(

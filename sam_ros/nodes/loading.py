@@ -55,6 +55,7 @@ def load_segmenter(parameters: Parameters) -> Segmenter:
     except (ValueError, OSError) as error:
         raise _unavailable(f"{parameters.model}: {error}") from error
     segmenter = first.twin(parameters.engine_config())
+    segmenter.take_cores()
     _loaded[segmenter] = key
     _warm_up(segmenter, len(alike) + 1)
     return segmenter

@@ -17,9 +17,10 @@ from sam_ros.nodes.requests import Proposal, Request, picture, propose
 from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.stage import Stage
 from sam_ros.nodes.status import Refused, invalid
-from sam_ros.nodes.text import Submit, TextPrompts
+from sam_ros.nodes.text import TextPrompts
 from sam_ros.nodes.texts import Query, Sighting
 from sam_ros.nodes.throttle import Throttle
+from sam_ros.nodes.worker import Worker
 
 if TYPE_CHECKING:  # they import torch, which the node does in the worker's thread only
     from sam_ros.engine.config import EverythingConfig
@@ -38,8 +39,7 @@ class Segmentation:
         parameters: as they are now.
         labels: number to name of the classes known beforehand.
         throttle: says which frames may be worked on.
-        submit: queues work in the worker.
-        waiting: other cameras' frames that are going to be encoded as well.
+        worker: whose thread this is.
 
     Attributes:
         objects: known now.
@@ -56,21 +56,20 @@ class Segmentation:
         parameters: Parameters,
         labels: Mapping[int, str],
         throttle: Throttle,
-        submit: Submit,
-        waiting: Callable[[], Sequence[Due]],
+        worker: Worker,
     ) -> None:
         self._frames, self._tally, self._parameters = frames, tally, parameters
         self._throttle = throttle
         self.objects = Objects(parameters.max_objects, labels)
         embeddings = parameters.embedding_cache()
-        self.model = FrameSegmenter(segmenter, frames, tally, embeddings, waiting)
+        self.model = FrameSegmenter(segmenter, frames, tally, embeddings, worker)
         self.stage = Stage(self.objects, publish)
         self._text = TextPrompts(
             segmenter,
             parameters,
             self.objects,
             self.model.embed,
-            submit,
+            worker.submit,
             self._show_found,
             tally.report,
         )

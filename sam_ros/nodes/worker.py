@@ -1,4 +1,4 @@
-"""The one thread that owns the model."""
+"""The one thread that owns the model, and a second one for work beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -42,7 +42,8 @@ class _Job:
 class ModelThread:
     """One thread in which the workers of a process take turns.
 
-    It begins with the first worker and ends with the last.
+    It begins with the first worker and ends with the last. One piece of work at a time can go on
+    in a second thread beside it.
 
     Attributes:
         changed: held to look at or change what waits; notified when something does.
@@ -54,6 +55,8 @@ class ModelThread:
         self.workers: deque[Worker] = deque()
         self._busy: Worker | None = None
         self._running = False
+        self._second = ThreadPoolExecutor(1, "beside")
+        self._beside: Future[Any] | None = None
 
     def add(self, worker: Worker) -> None:
         """Works for one more."""
@@ -69,7 +72,27 @@ class ModelThread:
             if worker in self.workers:
                 self.workers.remove(worker)
             self.changed.notify_all()
-            return self.changed.wait_for(lambda: self._busy is not worker, timeout)
+            return self.changed.wait_for(
+                lambda: self._busy is not worker and not self.has_beside, timeout
+            )
+
+    @property
+    def has_beside(self) -> bool:
+        """Whether something goes on beside the thread."""
+        return self._beside is not None
+
+    def beside(self, work: Callable[[], Result]) -> Future[Result]:
+        """Does a piece of work in the second thread, after the last one that was given to it."""
+        with self.changed:
+            future = self._beside = self._second.submit(work)
+        future.add_done_callback(self._forget)
+        return future
+
+    def _forget(self, future: Future[Any]) -> None:
+        with self.changed:
+            if self._beside is future:
+                self._beside = None
+            self.changed.notify_all()
 
     def _run(self) -> None:
         while self._step():
@@ -103,8 +126,8 @@ class Worker:
     """Runs jobs in order and, between them, the newest frame.
 
     Everything that touches the model runs here, so nothing else needs a lock. Jobs queue; frames
-    do not: a frame that finds an older one waiting takes its place. When both wait, they take
-    turns.
+    do not: a frame that finds an older one waiting takes its place, unless that one is reserved.
+    When both wait, they take turns.
 
     Args:
         on_frame: called in the thread with each frame that was not replaced by a newer one.
@@ -124,6 +147,7 @@ class Worker:
         self._on_frame, self._on_error, self._ahead = on_frame, on_error, ahead
         self._jobs: list[_Job] = []
         self._slot: Frame | None = None
+        self._reserved: Frame | None = None
         self._frame_is_next = False
         self._stopping = False
         self.dropped = 0
@@ -178,7 +202,7 @@ class Worker:
     def drop_jobs(self) -> None:
         """Cancels every job that has not begun and empties the frame slot."""
         with self._changed:
-            jobs, self._jobs, self._slot = self._jobs, [], None
+            jobs, self._jobs, self._slot, self._reserved = self._jobs, [], None, None
         for job in jobs:
             job.future.cancel()
 
@@ -199,17 +223,57 @@ class Worker:
         needs = [other._ahead(frame) for other, frame in waiting if frame is not None]
         return [need for need in needs if need is not None]
 
+    def reserve(self) -> Any | None:
+        """What the frame whose turn is next is going to need, of whichever worker it is.
+
+        No newer one takes its place any more. Its turn comes when nothing is beside the thread.
+
+        Returns:
+            None when no frame waits that needs anything, or something is beside the thread.
+        """
+        if self._thread.has_beside:
+            return None
+        for worker in list(self._thread.workers):
+            frame = worker._hold()
+            if frame is not None and (need := worker._ahead(frame)) is not None:
+                return need
+        return None
+
+    def beside(self, work: Callable[[], Result]) -> Future[Result]:
+        """Does a piece of work beside the thread."""
+        return self._thread.beside(work)
+
     def take(self) -> Callable[[], None] | None:
         """The next piece of work, if any; for the thread, which holds ``changed``."""
         job = next((job for job in self._jobs if job.due()), None)
-        if self._slot is not None and (job is None or self._frame_is_next):
-            frame, self._slot, self._frame_is_next = self._slot, None, False
-            return partial(self._work_on, frame)
+        if job is None or self._frame_is_next:
+            frame = self._next_frame()
+            if frame is not None:
+                self._frame_is_next = False
+                return partial(self._work_on, frame)
         if job is not None:
             self._jobs.remove(job)
             self._frame_is_next = True
             return job.run
         return None
+
+    def _next_frame(self) -> Frame | None:
+        """Takes the frame whose turn it is; one that was reserved waits for what it needs."""
+        if self._reserved is None:
+            frame, self._slot = self._slot, None
+        elif self._thread.has_beside:
+            frame = None
+        else:
+            frame, self._reserved = self._reserved, None
+        return frame
+
+    def _hold(self) -> Frame | None:
+        """Reserves the frame in the slot, unless another one is reserved."""
+        with self._changed:
+            if self._reserved is not None:
+                return None
+            self._reserved, self._slot = self._slot, None
+            return self._reserved
 
     def _work_on(self, frame: Frame) -> None:
         try:

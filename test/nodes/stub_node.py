@@ -38,10 +38,14 @@ class StubSegmenter:
     sam = SimpleNamespace(device="stub")
     runtime = encoder = "stub"
     most_together = 2
+    overlaps = True
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
         self.ballast = np.ones(200_000_000, np.uint8)  # a model's weights, to see them freed
+
+    def take_cores(self) -> None:
+        pass
 
     def set_images(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> list[Any]:
         return [self._encode(rgb) for rgb in pictures]
