@@ -6,7 +6,6 @@ line is one region and does close a loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -36,22 +35,23 @@ def clean(mask: Mask, min_area: int, keep: Pixels | None = None) -> Mask:
     Returns:
         (H, W) bool; ``mask`` itself when nothing had to change. Never empty unless ``mask`` is.
     """
-    if min_area <= 1:
+    if min_area <= 1 or not mask.size:
         return mask
-    found = _outlines(mask)
-    narrow = [outline for outline in found if max(outline.size) < min_area + 2]
-    if len(found) < 2 or not narrow:  # one region without a hole, or all of them are large
+    found, tree = cv2.findContours(
+        np.ascontiguousarray(mask).view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
+    )
+    windows = np.array([cv2.boundingRect(outline) for outline in found]).reshape(-1, 4)
+    narrow = np.flatnonzero(windows[:, 2:].max(axis=1, initial=0) < min_area + 2)
+    if len(found) < 2 or not len(narrow):  # one region without a hole, or all of them are large
         return mask
     if len(narrow) == len(found) or len(narrow) > MANY:
         return _clean_all(mask, min_area, keep)
+    of_holes = tree[0][narrow, 3] >= 0
+    islands = narrow[~of_holes]
     cleaned = mask.copy()
-    for outline in narrow:
-        if outline.of_hole:
-            window = cleaned[outline.window]
-            window[...] = fill_holes(window, min_area)
-    for outline in narrow:
-        if not outline.of_hole:
-            _remove(cleaned, outline, min_area, keep)
+    _fill(cleaned, windows[narrow[of_holes]], min_area)
+    pixels = np.array([found[index][0, 0] for index in islands]).reshape(-1, 2)
+    _remove(cleaned, windows[islands], pixels, min_area, keep)
     return mask if np.array_equal(cleaned, mask) else cleaned
 
 
@@ -123,51 +123,83 @@ def island_at(mask: Mask, pixel: Pixels) -> Mask:
     return result
 
 
-@dataclass(frozen=True, eq=False)
-class _Outline:
-    """The outermost pixels of an island, or the island's pixels around one of its holes.
+class _Sheet:
+    """Windows of a mask side by side, with a pixel of nothing around each, to be labelled at once.
 
-    Attributes:
-        pixel: x, y of one of them.
-        window: the rows and columns that they reach.
-        size: of the window (H, W).
-        of_hole: which of the two it is.
+    Args:
+        shape: (H, W) of the mask.
+        boxes: (N, 4) x, y, width, height of the windows.
+        margin: pixels by which each is made larger, as far as the mask goes.
     """
 
-    pixel: tuple[int, int]
-    window: tuple[slice, slice]
-    size: Size
-    of_hole: bool
+    def __init__(self, shape: Size, boxes: Pixels, margin: int = 0) -> None:
+        first = np.maximum(boxes[:, :2] - margin, 0)
+        last = np.minimum(boxes[:, :2] + boxes[:, 2:] + margin, shape[::-1])
+        width, height = (last - first).T
+        left = np.cumsum(width + 1) - width
+        self.size = int(height.max(initial=0)) + 2, int((width + 1).sum()) + 1
+        self.offset = np.stack((left, np.ones_like(left)), 1) - first  # from the mask to the sheet
+        corners = np.stack((*first.T, *last.T, left), 1).tolist()
+        self.windows = [(slice(y, b), slice(x, a)) for x, y, a, b, _ in corners]
+        self.places = [(slice(1, 1 + b - y), slice(at, at + a - x)) for x, y, a, b, at in corners]
+
+    def lay(self, mask: Mask) -> npt.NDArray[np.uint8]:
+        """The windows of a mask, on a sheet that is empty elsewhere."""
+        sheet = np.zeros(self.size, np.uint8)
+        for place, window in zip(self.places, self.windows, strict=True):
+            sheet[place] = mask[window]
+        return sheet
 
 
-def _outlines(mask: Mask) -> list[_Outline]:
-    """All outlines of a mask: a tenth of the price of its regions."""
-    pixels = np.ascontiguousarray(mask).view(np.uint8)
-    found, tree = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    outlines = []
-    for points, (*_, parent) in zip(found, tree[0] if found else ()):
-        x, y, w, h = cv2.boundingRect(points)
-        first, window = points[0, 0], (slice(y, y + h), slice(x, x + w))
-        outlines.append(_Outline((int(first[0]), int(first[1])), window, (h, w), parent >= 0))
-    return outlines
+def _fill(mask: Mask, boxes: Pixels, min_area: int) -> None:
+    """Fill the small holes in some windows (N, 4) of a mask."""
+    if not len(boxes):
+        return
+    sheet = _Sheet(mask.shape, boxes)
+    # What is around a window is background, and what touches it is not enclosed.
+    outside = np.ones(sheet.size, np.uint8)
+    for place, window in zip(sheet.places, sheet.windows, strict=True):
+        np.logical_not(mask[window], out=outside[place])
+    labels, areas = labelled(outside, connectivity=4)
+    small = areas < min_area
+    small[[0, labels[0, 0]]] = False
+    filled = small[labels]
+    for place, window in zip(sheet.places, sheet.windows, strict=True):
+        mask[window] |= filled[place]
 
 
-def _remove(mask: Mask, outline: _Outline, min_area: int, keep: Pixels | None) -> None:
-    """Take an island out of a mask if it is small and nobody clicked it."""
-    y0, x0 = (max(side.start - 1, 0) for side in outline.window)
-    window = mask[y0 : outline.window[0].stop + 1, x0 : outline.window[1].stop + 1]
-    pixels = np.ascontiguousarray(window).view(np.uint8)
-    _, labels = cv2.connectedComponents(pixels, connectivity=8)
-    island = labels == labels[outline.pixel[1] - y0, outline.pixel[0] - x0]
-    ours = tuple(slice(side.start - o, side.stop - o) for side, o in zip(outline.window, (y0, x0)))
-    area = np.count_nonzero(island)
-    if area >= min_area or area > np.count_nonzero(island[ours]):
-        return  # large, or part of the island in whose hole it was until that was filled
-    if keep is not None:
-        clicked = _within(keep - (x0, y0), window.shape)
-        if island[clicked[:, 1], clicked[:, 0]].any():
-            return
-    window[island] = False
+def _remove(
+    mask: Mask, boxes: Pixels, pixels: Pixels, min_area: int, keep: Pixels | None
+) -> None:
+    """Take islands out of a mask that are small and that nobody clicked.
+
+    Args:
+        mask: (H, W) bool, changed.
+        boxes: (N, 4) of the islands.
+        pixels: (N, 2) x, y of one pixel of each.
+        min_area: pixels that an island must have to stay.
+        keep: (N, 2) x, y of pixels whose islands stay.
+    """
+    if not len(boxes):
+        return
+    sheet = _Sheet(mask.shape, boxes, margin=1)
+    labels, areas = labelled(sheet.lay(mask), connectivity=8)
+    x, y = (pixels + sheet.offset).T
+    island = labels[y, x]
+    # One that goes on beyond its box is part of the island in whose hole it was until that was
+    # filled.
+    around = labels.copy()
+    first = boxes[:, :2] + sheet.offset
+    for (x0, y0), (x1, y1) in zip(first.tolist(), (first + boxes[:, 2:]).tolist(), strict=True):
+        around[y0:y1, x0:x1] = 0
+    stays = areas >= min_area
+    stays[around.ravel()] = True
+    for clicked in keep if keep is not None else ():
+        for window, (dx, dy) in zip(sheet.windows, sheet.offset.tolist(), strict=True):
+            if all(side.start <= at < side.stop for side, at in zip(window, clicked[::-1])):
+                stays[labels[clicked[1] + dy, clicked[0] + dx]] = True
+    for index in np.flatnonzero(~stays[island]):
+        mask[sheet.windows[index]] &= labels[sheet.places[index]] != island[index]
 
 
 def labelled(pixels: npt.NDArray[Any], connectivity: int) -> tuple[Labels, Areas]:

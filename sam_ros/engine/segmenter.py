@@ -283,14 +283,15 @@ def _hypothesis(
 ) -> Hypothesis:
     """One mask, cleaned and measured, not yet ranked."""
     clicked = pixels_at(prompt.points[prompt.labels == FOREGROUND], size)
-    mask = clean(patch.full(size), min_area, keep=clicked)
+    cleaned = clean(patch.mask, min_area, keep=clicked - (patch.x, patch.y))
+    patch = replace(patch, mask=cleaned)
     return Hypothesis(
-        mask=mask,
+        mask=patch.full(size),
         score=0.0,
         predicted_iou=predicted_iou,
         stability=patch.stability,
-        area=int(np.count_nonzero(mask)),
-        box=tight_box(mask),
+        area=int(np.count_nonzero(cleaned)),
+        box=patch.box,
         parent=-1,
         logits=logits.copy(),  # a view would hold on to the whole batch
     )

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from sam_ros.engine import rle
+from sam_ros.engine.boxes import Box, tight_box
 from sam_ros.engine.transform import Size, Transform
 from sam_ros.engine.upload import fetch
 
@@ -47,6 +48,12 @@ class Patch:
     x: int
     y: int
     stability: float
+
+    @property
+    def box(self) -> Box:
+        """(4,) the tight box of the mask in the original image; zeros when it is empty."""
+        box = tight_box(self.mask)
+        return box + np.array((self.x, self.y) * 2, np.float32) if box.any() else box
 
     def full(self, size: Size) -> npt.NDArray[np.bool_]:
         """The mask as (H, W) bool of the whole image; memory is touched in the window only."""
