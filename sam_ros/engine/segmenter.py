@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import replace
 from itertools import groupby, product
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -86,6 +87,7 @@ class Segmenter:
         """
         alike = self.overlaps and self.sam.looks > 1
         torch.set_num_threads(max(1, CORES // 2) if alike else CORES)
+        cv2.setNumThreads(1)  # its threads win nothing on masks of this size
 
     def twin(self, config: EngineConfig) -> Segmenter:
         """The same model, weights and recordings, with settings of its own: another camera's."""
