@@ -168,9 +168,7 @@ def _fill(mask: Mask, boxes: Pixels, min_area: int) -> None:
         mask[window] |= filled[place]
 
 
-def _remove(
-    mask: Mask, boxes: Pixels, pixels: Pixels, min_area: int, keep: Pixels | None
-) -> None:
+def _remove(mask: Mask, boxes: Pixels, pixels: Pixels, min_area: int, keep: Pixels | None) -> None:
     """Take islands out of a mask that are small and that nobody clicked.
 
     Args:

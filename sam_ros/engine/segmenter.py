@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from itertools import groupby, product
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -79,15 +79,23 @@ class Segmenter:
         """
         return self.sam.device.type == "cpu" and CORES > 1
 
-    def take_cores(self) -> None:
-        """Lets the calling thread use as many cores as encoding or decoding shall, each.
+    @contextmanager
+    def beside(self, other: bool = True) -> Iterator[None]:
+        """What the calling thread encodes or decodes within it leaves cores to the other stage.
 
         The looks of ``sam_tiny`` take as long as its encoder, so each gets half of the cores. With
-        the other models nearly all the time is the encoder's, which gets all of them.
+        the other models nearly all the time is the encoder's, and neither gives way.
+
+        Args:
+            other: whether the other stage is at work.
         """
-        alike = self.overlaps and self.sam.looks > 1
-        torch.set_num_threads(max(1, CORES // 2) if alike else CORES)
-        cv2.setNumThreads(1)  # its threads win nothing on masks of this size
+        before = torch.get_num_threads()
+        if other:
+            torch.set_num_threads(max(1, CORES // 2) if self.sam.looks > 1 else CORES)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def twin(self, config: EngineConfig) -> Segmenter:
         """The same model, weights and recordings, with settings of its own: another camera's."""

@@ -110,15 +110,15 @@ class FrameSegmenter:
         return embeddings, time.monotonic() - began
 
     def _encode_ahead(self) -> None:
-        """Begins with the next frame, of whichever camera, if that can go on beside the prompts."""
+        """Begins with the next frame, of any camera, if that can go on beside the prompts."""
         due = self._worker.reserve() if self._segmenter.overlaps else None
         if due is not None:
             due.model._begin(due.frame)
 
     def _begin(self, frame: Frame) -> None:
         def encode() -> tuple[Embedding, float]:
-            self._segmenter.take_cores()
-            (embedding,), seconds = self._encode([frame])
+            with self._segmenter.beside():
+                (embedding,), seconds = self._encode([frame])
             return embedding, seconds
 
         self._coming = frame, self._worker.beside(encode)
@@ -169,6 +169,7 @@ class FrameSegmenter:
         if choice and config.multimask is None:
             self._segmenter.config = replace(config, multimask=True)
         try:
-            return self._segmenter.segment(embedding, [item.prompt for item in objects])
+            with self._segmenter.beside(self._worker.has_beside):
+                return self._segmenter.segment(embedding, [item.prompt for item in objects])
         finally:
             self._segmenter.config = config

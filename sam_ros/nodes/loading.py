@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+import cv2
 from rclpy.logging import get_logger
 
 from sam_ros.models import cache
@@ -47,6 +48,7 @@ def load_segmenter(parameters: Parameters) -> Segmenter:
     checkpoint = _checkpoint(parameters)
     import torch  # see import_libraries
 
+    cv2.setNumThreads(1)  # its threads win nothing on masks and cost CPU time
     device = _device(parameters.device, torch.cuda.is_available())
     key = (parameters.model, checkpoint, device, parameters.dtype, parameters.compile)
     alike = [other for other, made_from in _loaded.items() if made_from == key]
@@ -55,7 +57,6 @@ def load_segmenter(parameters: Parameters) -> Segmenter:
     except (ValueError, OSError) as error:
         raise _unavailable(f"{parameters.model}: {error}") from error
     segmenter = first.twin(parameters.engine_config())
-    segmenter.take_cores()
     _loaded[segmenter] = key
     _warm_up(segmenter, len(alike) + 1)
     return segmenter

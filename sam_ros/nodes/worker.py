@@ -223,6 +223,11 @@ class Worker:
         needs = [other._ahead(frame) for other, frame in waiting if frame is not None]
         return [need for need in needs if need is not None]
 
+    @property
+    def has_beside(self) -> bool:
+        """Whether something goes on beside the thread."""
+        return self._thread.has_beside
+
     def reserve(self) -> Any | None:
         """What the frame whose turn is next is going to need, of whichever worker it is.
 

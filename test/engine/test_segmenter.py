@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import patch
 
@@ -16,6 +17,7 @@ from sam_ros.engine.embedding import Embedding
 from sam_ros.engine.hypothesis import Hypotheses, Hypothesis
 from sam_ros.engine.prompt import Prompt
 from sam_ros.engine.segmenter import Segmenter
+from sam_ros.model import Sam
 
 SIZE = (97, 141)
 SIZES = [SIZE, (480, 640), (641, 479), (128, 128), (1, 1), (3, 501), (50, 33)]
@@ -282,6 +284,36 @@ def test_pictures_encoded_together_are_as_alone(
         difference = (embedding.features - alone.features).abs().max()
         assert difference < 1e-5 * (alone.features.max() - alone.features.min())
         assert embedding.features.untyped_storage().nbytes() == embedding.nbytes
+
+
+def test_a_picture_is_encoded_while_another_is_asked_about(tiny: Sam, picture: Picture) -> None:
+    """With the numbers of one after the other, in both threads."""
+    segmenter = Segmenter(tiny)
+    other = np.ascontiguousarray(picture[:, ::-1])
+    prompts = [clicks((70, 40)), clicks((30, 60))]
+    embedding, expected = segmenter.set_image(picture), segmenter.set_image(other).features
+    answers = segmenter.segment(embedding, prompts)
+    with ThreadPoolExecutor(1) as second:
+        encoded = [second.submit(segmenter.set_image, other) for _ in range(8)]
+        for _ in range(4):
+            for old, new in zip(answers, segmenter.segment(embedding, prompts), strict=True):
+                assert [item.score for item in old] == [item.score for item in new]
+                np.testing.assert_array_equal(old.best.mask, new.best.mask)
+        for future in encoded:
+            torch.testing.assert_close(future.result().features, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("looks", "other", "share"), [(3, True, 2), (3, False, 1), (1, True, 1)])
+def test_stages_that_take_equally_long_share_the_cores(
+    tiny: Sam, looks: int, other: bool, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the thread has its own number of them again afterwards."""
+    monkeypatch.setattr(tiny, "looks", looks)
+    monkeypatch.setattr("sam_ros.engine.segmenter.CORES", 4)
+    before = torch.get_num_threads()
+    with Segmenter(tiny).beside(other):
+        assert torch.get_num_threads() == (4 // share if other else before)
+    assert torch.get_num_threads() == before
 
 
 def test_a_twin_has_settings_of_its_own(segmenter: Segmenter, picture: Picture) -> None:

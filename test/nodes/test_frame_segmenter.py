@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2
 from builtin_interfaces.msg import Time
 from node_client import RED, mask_of, scene
 from std_msgs.msg import Header
-from stub_node import StubSegmenter
+from stub_node import BREAK, StubSegmenter
 
 from sam_ros.engine.cache import EmbeddingCache
 from sam_ros.engine.config import EngineConfig
@@ -36,12 +39,21 @@ class Bench:
         self.tally, frames = Tally(lambda _: None), Frames(3)
         self.stub: Any = StubSegmenter(EngineConfig())
         self.waiting: list[Due | None] = []
+        self.reserved: list[Due | None] = []
+        self.go = threading.Event()
+        self.second = ThreadPoolExecutor(1)
+        worker: Any = SimpleNamespace(
+            elsewhere=lambda: [item for item in self.waiting if item],
+            reserve=lambda: self.reserved.pop() if self.reserved else None,
+            beside=lambda work: self.second.submit(lambda: (self.go.wait(5), work())[1]),
+            has_beside=False,
+        )
         self.model = FrameSegmenter(
             self.stub,
             frames,
             self.tally,
             EmbeddingCache(2),
-            lambda: [item for item in self.waiting if item],
+            worker,
         )
         self.frame = frame(1)
         frames.add(self.frame)
@@ -138,3 +150,56 @@ def test_where_a_batch_gains_nothing_nobody_waits_for_others(rig: list[Bench]) -
     rig[0].waiting = [None, Due(None, None)]  # type: ignore[arg-type]
     rig[0].model.embed(rig[0].frame)
     assert encoded(rig) == [1, 0, 0, 0]
+
+
+def test_the_next_frame_is_encoded_while_prompts_are_decoded(bench: Bench) -> None:
+    """Its embedding is there, or waited for, when its turn comes; and it is made once."""
+    following = frame(2)
+    bench.reserved = [bench.model.due(following)]
+    assert len(bench.model.decode(bench.frame, [item()])) == 1
+    assert bench.tally.counts.frames_encoded == 1, "it is not done yet"
+    bench.go.set()
+    np.testing.assert_array_equal(bench.model.embed(following), following.rgb)
+    assert bench.tally.counts.frames_encoded == 2
+    assert bench.tally.counts.encode_ms > 0
+
+
+def test_another_camera_s_frame_is_encoded_ahead_for_that_camera(rig: list[Bench]) -> None:
+    first, second, *_ = rig
+    first.waiting = []
+    first.reserved = [second.model.due(second.frame)]
+    second.go.set()
+    first.model.decode(first.frame, [item()])
+    second.model.embed(second.frame)
+    assert encoded(rig) == [1, 1, 0, 0]
+
+
+def test_where_stages_do_not_overlap_nothing_is_begun(bench: Bench) -> None:
+    bench.stub.overlaps = False
+    bench.reserved = [Due(None, None)]  # type: ignore[arg-type]
+    bench.model.decode(bench.frame, [item()])
+    assert bench.reserved
+
+
+def test_what_fails_ahead_fails_at_the_frame_s_own_turn(bench: Bench) -> None:
+    """And not at that of the frame before; the next one is encoded anew."""
+    picture = scene()
+    picture[0, 0] = BREAK
+    broken = Frame(to_image(picture, "rgb8", Header(stamp=Time(sec=2))))
+    bench.reserved = [bench.model.due(broken)]
+    bench.go.set()
+    assert len(bench.model.decode(bench.frame, [item()])) == 1
+    with pytest.raises(RuntimeError, match="asked to break"):
+        bench.model.embed(broken)
+    np.testing.assert_array_equal(bench.model.embed(frame(3)), scene())
+
+
+def test_forgetting_waits_for_what_is_being_made(bench: Bench) -> None:
+    following = frame(2)
+    bench.reserved = [bench.model.due(following)]
+    bench.model.decode(bench.frame, [item()])
+    threading.Timer(0.1, bench.go.set).start()
+    bench.model.forget()
+    assert bench.go.is_set()
+    bench.model.embed(following)
+    assert bench.tally.counts.frames_encoded == 2, "what was made is not used"

@@ -39,8 +39,7 @@ class Camera:
             Parameters(**parameters),
             {},
             Throttle(node),
-            lambda _: pytest.fail("nothing is queued"),
-            list,
+            SimpleNamespace(submit=lambda _: pytest.fail("nothing is queued"), elsewhere=list),
         )
 
     def frame(self, sec: int, image: Image | None = None) -> Frame:

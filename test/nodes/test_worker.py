@@ -146,3 +146,38 @@ def test_the_frames_of_other_workers_are_seen_in_their_slots(recorder: Recorder)
         worker.submit(lambda: None).result(5)
     assert sorted(recorder.done) == ["a", "b", "c"]
     assert all(worker.stop(5) for worker in workers)
+
+
+def test_a_reserved_frame_is_not_replaced(recorder: Recorder) -> None:
+    """Its turn comes first, but not before what goes on beside; jobs do not wait for that."""
+    worker = Worker(recorder.done.append, recorder.errors.append, ahead=lambda frame: frame)
+    end = threading.Event()
+
+    def reserve() -> list[Any]:
+        recorder.hold()
+        need = worker.reserve()
+        worker.beside(lambda: end.wait(5))
+        return [need, worker.reserve(), worker.has_beside]
+
+    reserving = worker.submit(reserve)
+    assert recorder.busy.wait(5)
+    worker.offer("first")  # type: ignore[arg-type]
+    recorder.go.set()
+    assert reserving.result(5) == ["first", None, True]
+    for frame in ("second", "third"):
+        worker.offer(frame)  # type: ignore[arg-type]
+    assert worker.submit(lambda: list(recorder.done)).result(5) == []
+    end.set()
+    worker.submit(lambda: None, ready=lambda: len(recorder.done) == 2, patience=5).result(9)
+    assert recorder.done == ["first", "third"]
+    assert worker.dropped == 1 and not worker.has_beside
+    assert worker.stop(5)
+
+
+def test_a_worker_ends_when_nothing_goes_on_beside_it(recorder: Recorder) -> None:
+    worker = Worker(recorder.done.append, recorder.errors.append)
+    worker.beside(recorder.hold)
+    assert recorder.busy.wait(5)
+    assert not worker.stop(0.05)
+    recorder.go.set()
+    assert worker.stop(5)
