@@ -113,9 +113,10 @@ def make_encoder(
     # In float32 torch is as fast with the small ones, and needs less memory and time to start.
     torch_is_faster = chosen == torch.float32 and not isinstance(sam.image_encoder, ViT)
     if not (on_gpu or compiled or torch_is_faster) and has_openvino():
-        from sam_ros.engine.openvino_encoder import OpenVinoEncoder
+        from sam_ros.engine.openvino_encoder import OpenVinoEncoder, has_arithmetic
 
-        return OpenVinoEncoder(sam, chosen)
+        if has_arithmetic(chosen):
+            return OpenVinoEncoder(sam, chosen)
     sam.image_encoder.to(chosen)
     if on_gpu:
         sam.mask_decoder.to(chosen)

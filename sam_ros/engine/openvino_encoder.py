@@ -19,6 +19,12 @@ from openvino import properties  # noqa: E402
 _TYPES = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16, torch.float16: ov.Type.f16}
 
 
+def has_arithmetic(dtype: torch.dtype) -> bool:
+    """Whether this CPU computes in a precision by itself; else OpenVINO takes ten times as long."""
+    known = ov.Core().get_property("CPU", properties.device.capabilities())
+    return {torch.float32: "FP32", torch.bfloat16: "BF16", torch.float16: "FP16"}[dtype] in known
+
+
 class OpenVinoEncoder:
     """An encoder converted from the loaded weights; single images as in the node.
 

@@ -141,17 +141,28 @@ def test_openvino_is_exact_in_single_precision(small: Sam) -> None:
 
 
 @OPENVINO
-def test_openvino_is_taken_where_it_is_faster(small: Sam) -> None:
-    """In reduced precision, and in float32 for ViT."""
+def test_openvino_is_taken_where_it_is_faster(
+    small: Sam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float32 for ViT, and in a reduced precision that the CPU has."""
+    from sam_ros.engine import openvino_encoder
+
     assert make_encoder(small).runtime == "torch"
-    assert make_encoder(small, "bfloat16").runtime == "openvino"
     assert make_encoder(build_sam("sam_vit_b")).runtime == "openvino"
+    for known in (True, False):
+        monkeypatch.setattr(openvino_encoder, "has_arithmetic", lambda _, known=known: known)
+        reduced = make_encoder(small, "bfloat16")
+        assert reduced.runtime == ("openvino" if known else "torch")
+        assert reduced.dtype == torch.bfloat16
 
 
 @OPENVINO
 def test_openvino_masks_in_bfloat16(pictures: list[np.ndarray], expected: Masks) -> None:
     """Where the CPU computes in bfloat16: a mean IoU above 0.99 with single precision."""
+    from sam_ros.engine.openvino_encoder import OpenVinoEncoder, has_arithmetic
+
+    if not has_arithmetic(torch.bfloat16):
+        pytest.skip("this CPU does not compute in bfloat16")
     sam = build_sam("sam_tiny")
-    fast = Segmenter(sam, encoder=make_encoder(sam, "bfloat16"))
-    assert fast.encoder.runtime == "openvino"
+    fast = Segmenter(sam, encoder=OpenVinoEncoder(sam, torch.bfloat16))
     assert agreement(answers(fast, pictures), expected) > 0.99
