@@ -27,6 +27,8 @@ from sam_ros.engine.memory import keep_memory
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = 1 << 16  # values of a result that are compared
+PATIENCE = 3.0  # seconds for the runs that come before and for those that count
+WARM, MOST = 4, 50  # of them, as many as there is time for
 
 
 @dataclass(frozen=True)
@@ -73,31 +75,47 @@ def main(words: list[str]) -> None:
     case, file, repeats = Case(**json.loads(words[0])), Path(words[1]), int(words[2])
     if case.by in ("torch", "openvino"):
         keep_memory()
-    runs = []
     with torch.inference_mode():
         work = getattr(works, case.work)(case)
         if torch.cuda.is_available():  # what the preparation took does not count
             gc.collect()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        for _ in range(repeats + 1):
-            before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-            result = work()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
-            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            runs.append((cpu, wall, after.ru_minflt - before.ru_minflt))
-    timed = runs[1:] or runs
+        result, *first = _run(work)
+        timed = [first]
+        if repeats:
+            _repeat(work, WARM)
+            timed = _repeat(work, MOST, repeats)
+    cpu, wall, faults = zip(*timed, strict=True)
     figures = Figures(
-        cpu_s=statistics.median(cpu for cpu, _, _ in timed),
-        wall_s=statistics.median(wall for _, wall, _ in timed),
-        first_s=runs[0][1],
-        faults=timed[-1][2],
+        cpu_s=statistics.median(cpu),
+        wall_s=statistics.median(wall),
+        first_s=first[1],
+        faults=int(faults[-1]),
         peak_mb=_peak_mb(),
     )
     torch.save(_part(result), file)
     print(json.dumps(asdict(figures)))
+
+
+def _run(work: works.Work) -> tuple[Any, float, float, int]:
+    """The result of a run, its CPU time, its time by the clock and its page faults."""
+    before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return result, cpu, wall, after.ru_minflt - before.ru_minflt
+
+
+def _repeat(work: works.Work, most: int, least: int = 0) -> list[list[float]]:
+    """As many runs as there is time for."""
+    runs: list[list[float]] = []
+    end = time.perf_counter() + PATIENCE
+    while len(runs) < least or (len(runs) < most and time.perf_counter() < end):
+        runs.append(list(_run(work)[1:]))
+    return runs
 
 
 def _part(result: Any) -> Any:

@@ -20,7 +20,7 @@ _TYPES = {torch.float32: ov.Type.f32, torch.bfloat16: ov.Type.bf16, torch.float1
 
 
 def has_arithmetic(dtype: torch.dtype) -> bool:
-    """Whether this CPU computes in a precision by itself; else OpenVINO takes ten times as long."""
+    """Whether this CPU computes in a precision; else OpenVINO takes ten times as long."""
     known = ov.Core().get_property("CPU", properties.device.capabilities())
     return {torch.float32: "FP32", torch.bfloat16: "BF16", torch.float16: "FP16"}[dtype] in known
 

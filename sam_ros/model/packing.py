@@ -1,9 +1,10 @@
 """Linear layers with weights that oneDNN has laid out for the processor, once for all.
 
-torch multiplies float32 matrices on a CPU by MKL, which keeps its fastest code for Intel's
+torch multiplies float32 matrices on a CPU by MKL. It keeps its fastest code for Intel's
 processors: on AMD's with AVX-512 it reaches half of what oneDNN does, which torch has as well and
-uses for convolutions. The operators are those that torch's own compiler calls when it freezes
-weights (torch/_inductor/fx_passes/mkldnn_fusion.py).
+uses for convolutions. And it goes over the result once more for the bias, and torch for the
+activation, which oneDNN does on the way. The operators are those that torch's own compiler calls
+when it freezes weights (torch/_inductor/fx_passes/mkldnn_fusion.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy, deepcopy
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 PRECISIONS = torch.float32, torch.bfloat16
+OPERATORS = "_reorder_linear_weight", "_linear_pointwise", "_convolution_pointwise"
 WORTH_IT = 1024  # rows: laying a matrix out costs as much as a few of them
 
 
@@ -102,19 +103,40 @@ def _laid_out(weight: Tensor) -> Tensor:
     return packed
 
 
-def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+def gelu(layer: nn.Module, x: Tensor) -> Tensor:
+    """``F.gelu(layer(x))``; in one pass over the memory, if the layer is packed or a convolution.
+
+    Args:
+        layer: linear, packed or not, or a convolution that pads by zeros.
+        x: what it takes.
+    """
+    if isinstance(layer, PackedLinear) and layer.weight is None:
+        return _multiply(x, layer._packed, layer.bias, "gelu")
+    ours = x.dtype in PRECISIONS and is_inference(x) and is_faster()
+    if not ours or not isinstance(layer, nn.Conv2d):
+        return F.gelu(layer(x))
+    sides = layer.padding, layer.stride, layer.dilation
+    result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, layer.weight, layer.bias, *sides, layer.groups, "gelu", [], "none"
+    )
+    return result
+
+
+def is_inference(x: Tensor) -> bool:
+    """Whether ``x`` goes through the inference of a CPU itself, not through a conversion of it."""
+    converted = torch._C._get_tracing_state() is not None or torch.compiler.is_compiling()
+    return torch.is_inference_mode_enabled() and x.is_cpu and not converted
+
+
+def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None, then: str = "none") -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, then, [], "none")
     return product
 
 
 @cache
 def is_faster() -> bool:
-    """Whether this is one of AMD's processors with AVX-512, and torch has both libraries."""
-    ours = all(
-        hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-    )
+    """Whether the processor has AVX-512, which it was measured with, and torch the operators."""
+    ours = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
     if not (ours and torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
         return False
-    told = Path("/proc/cpuinfo")
-    words = told.read_text().split() if told.exists() else []
-    return "AuthenticAMD" in words and "avx512f" in words
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"

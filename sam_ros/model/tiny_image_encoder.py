@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sam_ros.model.packing import gelu, is_inference
+
 PATCH = 16
 STRIP = 1 << 16  # values of a map that go through a ConvBlock's MLP at once
 
@@ -85,7 +87,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.local(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        strips = x.numel() // STRIP if _in_strips(x) else 1
+        strips = x.numel() // STRIP if is_inference(x) else 1
         if strips < 2:
             return x + self._mlp(y)
         # The hidden layer of a whole map falls out of the cache, that of some rows does not.
@@ -93,7 +95,7 @@ class ConvBlock(nn.Module):
         return torch.cat([part + self._mlp(local) for part, local in cells]).view(x.shape)
 
     def _mlp(self, y: Tensor) -> Tensor:
-        return self.project(F.gelu(self.expand(self.norm(y))))
+        return self.project(gelu(self.expand, self.norm(y)))
 
 
 class DownSample(nn.Module):
@@ -153,7 +155,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
         x = x + self.local(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return x + self.project(F.gelu(self.expand(self.norm2(x))))
+        return x + self.project(gelu(self.expand, self.norm2(x)))
 
 
 class TinyImageEncoder(nn.Module):
@@ -207,16 +209,10 @@ class TinyImageEncoder(nn.Module):
             (B, channels.total, H/16, W/16) embedding; :meth:`TinyChannels.cells` takes it apart.
         """
         x = x.contiguous(memory_format=torch.channels_last)  # as all the convolutions have it
-        x = F.gelu(self.stride2(x)).permute(0, 2, 3, 1)  # B, H/2, W/2, C
+        x = gelu(self.stride2, x).permute(0, 2, 3, 1)  # B, H/2, W/2, C
         fine4 = self.blocks4(self.stride4(x))
         fine8 = self.blocks8(self.stride8(fine4))
         x = self.blocks(self.stride16(fine8))
         x = self.neck(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         maps = (self.neck_norm(x), self.fine8(fine8), self.fine4(fine4))
         return self.channels.fold(*(m.permute(0, 3, 1, 2) for m in maps))
-
-
-def _in_strips(x: Tensor) -> bool:
-    """Whether to go strip by strip: in the plain inference of a CPU."""
-    converted = torch._C._get_tracing_state() is not None or torch.compiler.is_compiling()
-    return torch.is_inference_mode_enabled() and x.device.type == "cpu" and not converted

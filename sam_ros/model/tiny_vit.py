@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sam_ros.model.layers import neck
+from sam_ros.model.packing import gelu
 from sam_ros.model.windows import merge, partition
 
 _CLASSES = 1000
@@ -119,6 +120,16 @@ class Pointwise(nn.Module):
         return self.linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+def _gelu(layer: nn.Module, x: Tensor) -> Tensor:
+    """What follows a :func:`conv_norm`, in one with it once that is folded."""
+    conv, norm = layer.get_submodule("c"), layer.get_submodule("bn")
+    if not isinstance(norm, nn.Identity):
+        return F.gelu(layer(x))
+    if isinstance(conv, Pointwise):
+        return gelu(conv.linear, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return gelu(conv, x)
+
+
 class PatchEmbed(nn.Module):
     """Two strided convolutions, (B, 3, H, W) -> (B, dim, H / 4, W / 4)."""
 
@@ -131,7 +142,8 @@ class PatchEmbed(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.seq(x)
+        first, _, second = self.seq
+        return second(_gelu(first, x))
 
 
 class InvertedBottleneck(nn.Module):
@@ -145,8 +157,7 @@ class InvertedBottleneck(nn.Module):
         self.conv3 = conv_norm(hidden, dim, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.gelu(self.conv1(x))
-        y = F.gelu(self.conv2(y))
+        y = _gelu(self.conv2, _gelu(self.conv1, x))
         return F.gelu(x + self.conv3(y))
 
 
@@ -162,9 +173,7 @@ class Downsample(nn.Module):
         self.conv3 = conv_norm(out_channels, out_channels, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.gelu(self.conv1(x))
-        x = F.gelu(self.conv2(x))
-        return self.conv3(x)
+        return self.conv3(_gelu(self.conv2, _gelu(self.conv1, x)))
 
 
 class Stage(nn.Module):
@@ -257,4 +266,4 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(expansion * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(self.norm(x))))
+        return self.fc2(gelu(self.fc1, self.norm(x)))

@@ -74,8 +74,8 @@ class Parameters:
     dtype: str = _declare(
         "auto",
         "Precision of the image encoder; on a GPU of the decoder too. auto: bfloat16 on a GPU, "
-        "float32 on a CPU, where bfloat16 moves masks by a percent and is 1.2 to 3 times as fast if "
-        "the processor has it, slower if not.",
+        "float32 on a CPU, where bfloat16 moves masks by a percent and is 1.2 to 3 times as fast "
+        "if the processor has it, slower if not.",
         choices=("auto", "float32", "bfloat16", "float16"),
     )
     compile: bool = _declare(

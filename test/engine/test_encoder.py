@@ -141,9 +141,7 @@ def test_openvino_is_exact_in_single_precision(small: Sam) -> None:
 
 
 @OPENVINO
-def test_openvino_is_taken_where_it_is_faster(
-    small: Sam, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_openvino_is_taken_where_it_is_faster(small: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float32 for ViT, and in a reduced precision that the CPU has."""
     from sam_ros.engine import openvino_encoder
 

@@ -9,14 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional as F
 
 from sam_ros.model import packing
 from sam_ros.model.packing import PackedLinear, pack
 from sam_ros.model.tiny import build_sam_tiny
 
-OPERATORS = all(
-    hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-)
+OPERATORS = all(hasattr(torch.ops.mkldnn, name) for name in packing.OPERATORS)
 pytestmark = pytest.mark.skipif(not OPERATORS, reason="needs a torch with oneDNN")
 WIDTH = st.integers(1, 70)
 
@@ -42,6 +41,37 @@ def test_packed_on_the_spot(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.inference_mode():
         found = packing.linear(x, layer.weight, layer.bias)
     assert torch.allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@given(st.integers(1, 3), st.sampled_from((1, 3, 5)), st.integers(1, 2), st.booleans())
+def test_a_layer_and_its_activation_in_one(
+    batch: int, kernel: int, stride: int, depthwise: bool
+) -> None:
+    """A convolution in both layouts of memory, a packed layer, and a plain one."""
+    conv = nn.Conv2d(6, 12, kernel, stride, kernel // 2, groups=6 if depthwise else 1)
+    linear, x = nn.Linear(6, 12), torch.randn(batch, 6, 9, 11)
+    last = x.contiguous(memory_format=torch.channels_last)
+    cells = x.permute(0, 2, 3, 1).contiguous()
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        patch.setattr(packing, "is_faster", lambda: True)
+        pairs = [(packing.gelu(conv, form), F.gelu(conv(x))) for form in (x, last)]
+        for layer in (linear, PackedLinear(linear)):
+            pairs.append((packing.gelu(layer, cells), F.gelu(linear(cells))))
+    for found, expected in pairs:
+        assert torch.allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_what_is_trained_or_converted_is_made_of_plain_operators(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packing, "is_faster", lambda: True)
+    encoder = build_sam_tiny(image_size=128).image_encoder
+    image = torch.randn(1, 3, 128, 128)
+    encoder(image).sum().backward()
+    assert encoder.stride2.weight.grad is not None
+    with torch.inference_mode():
+        graph = torch.export.export(encoder.eval(), (image,)).graph
+    assert not [node for node in graph.nodes if "mkldnn" in str(node.target)]
 
 
 @pytest.mark.skipif(
@@ -80,9 +110,9 @@ def test_it_is_the_plain_layer_again_where_it_changes() -> None:
 def test_a_module_is_packed_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = build_sam_tiny(image_size=128).eval().image_encoder
     image, state = torch.randn(1, 3, 128, 128), deepcopy(encoder.state_dict())
+    monkeypatch.setattr(packing, "is_faster", lambda: False)
     with torch.inference_mode():
         expected = encoder(image)
-        monkeypatch.setattr(packing, "is_faster", lambda: False)
         pack(encoder)
         assert torch.equal(encoder(image), expected)
         monkeypatch.setattr(packing, "is_faster", lambda: True)
