@@ -23,7 +23,7 @@ import torch
 from benchmarks.machine import describe
 from benchmarks.measure import ROOT, Figures, measure
 from benchmarks.works import DEVICE, Case
-from sam_ros.engine.encoder import has_openvino
+from sam_ros.engine.encoder import DTYPES, has_openvino
 
 RESULTS = ROOT / "docs" / "benchmarks"
 GFLOP = {"mobile_sam": 77.5, "sam_vit_b": 972, "sam_vit_l": 2986, "sam_vit_h": 5961}
@@ -114,8 +114,13 @@ def _encoders(model: str, batch: int, ours: list[str], quick: bool) -> Iterator[
 
 
 def _dtypes(by: str) -> tuple[str, ...]:
-    on_gpu = by == "torch" and DEVICE == "cuda"
-    return ("float32", "bfloat16", "float16") if on_gpu else ("float32", "bfloat16")
+    if by == "torch" and DEVICE == "cuda":
+        return "float32", "bfloat16", "float16"
+    if by == "openvino":
+        from sam_ros.engine.openvino_encoder import has_arithmetic
+
+        return tuple(name for name in ("float32", "bfloat16") if has_arithmetic(DTYPES[name]))
+    return "float32", "bfloat16"
 
 
 def roofline(repeats: int) -> dict[str, float]:
