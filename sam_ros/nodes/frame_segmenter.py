@@ -22,6 +22,10 @@ if TYPE_CHECKING:  # they import torch, which the node does in the worker's thre
     from sam_ros.engine.segmenter import Segmenter
 
 
+CROWDED = 0.6  # a thread that has a core for a smaller share of its time shares it with others
+PAUSE = 20  # frames until it is tried again
+
+
 @dataclass(frozen=True, eq=False)
 class Due:
     """A frame that is going to be encoded.
@@ -33,6 +37,21 @@ class Due:
 
     model: FrameSegmenter
     frame: Frame
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A frame's embedding that was made ahead.
+
+    Attributes:
+        embedding: of the frame.
+        seconds: that it took by the clock.
+        at_work: the part of them in which the thread had a core.
+    """
+
+    embedding: Embedding
+    seconds: float
+    at_work: float
 
 
 class FrameSegmenter:
@@ -56,7 +75,8 @@ class FrameSegmenter:
     ) -> None:
         self._segmenter, self._frames, self._tally = segmenter, frames, tally
         self._embeddings, self._worker = embeddings, worker
-        self._coming: tuple[Frame, Future[tuple[Embedding, float]]] | None = None
+        self._coming: tuple[Frame, Future[_Made]] | None = None
+        self._paused = 0  # frames until one is encoded ahead again
 
     @property
     def device(self) -> str:
@@ -90,9 +110,10 @@ class FrameSegmenter:
         if self._coming is not None and self._coming[0] is frame:
             _, future = self._coming
             self._coming = None
-            embedding, seconds = future.result()
-            self._take(frame, embedding, seconds)
-            return embedding
+            made = future.result()
+            self._paused = PAUSE if made.at_work < CROWDED * made.seconds else 0
+            self._take(frame, made.embedding, made.seconds)
+            return made.embedding
         batch = [Due(self, frame), *self._others()]
         embeddings, seconds = self._encode([item.frame for item in batch])
         for item, made in zip(batch, embeddings, strict=True):
@@ -110,16 +131,22 @@ class FrameSegmenter:
         return embeddings, time.monotonic() - began
 
     def _encode_ahead(self) -> None:
-        """Begins with the next frame, of any camera, if that can go on beside the prompts."""
-        due = self._worker.reserve() if self._segmenter.overlaps else None
+        """Begins with the next frame, of any camera, if that can go on beside the prompts.
+
+        Where others want the cores nothing is gained by it, and the answer at hand comes later.
+        """
+        self._paused = max(0, self._paused - 1)
+        wanted = self._segmenter.overlaps and not self._paused
+        due = self._worker.reserve() if wanted else None
         if due is not None:
             due.model._begin(due.frame)
 
     def _begin(self, frame: Frame) -> None:
-        def encode() -> tuple[Embedding, float]:
+        def encode() -> _Made:
+            began = time.thread_time()
             with self._segmenter.beside():
                 (embedding,), seconds = self._encode([frame])
-            return embedding, seconds
+            return _Made(embedding, seconds, time.thread_time() - began)
 
         self._coming = frame, self._worker.beside(encode)
 

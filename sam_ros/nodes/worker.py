@@ -238,7 +238,9 @@ class Worker:
         """
         if self._thread.has_beside:
             return None
-        for worker in list(self._thread.workers):
+        with self._changed:
+            workers = list(self._thread.workers)
+        for worker in workers:
             frame = worker._hold()
             if frame is not None and (need := worker._ahead(frame)) is not None:
                 return need

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from sam_ros.engine.config import EngineConfig
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Prompt
 from sam_ros.nodes.diagnostics import Tally
-from sam_ros.nodes.frame_segmenter import Due, FrameSegmenter
+from sam_ros.nodes.frame_segmenter import PAUSE, Due, FrameSegmenter
 from sam_ros.nodes.frames import Frame, Frames
 from sam_ros.nodes.images import to_image
 from sam_ros.nodes.instances import NOTHING, PromptedObject
@@ -203,3 +204,19 @@ def test_forgetting_waits_for_what_is_being_made(bench: Bench) -> None:
     assert bench.go.is_set()
     bench.model.embed(following)
     assert bench.tally.counts.frames_encoded == 2, "what was made is not used"
+
+
+def test_where_others_want_the_cores_nothing_is_encoded_ahead(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again after some frames."""
+    monkeypatch.setattr(time, "thread_time", lambda: 0.0)  # the thread never had a core
+    bench.go.set()
+    ahead = []
+    for sec in range(2, 2 * PAUSE + 4):
+        following = frame(sec)
+        bench.reserved = [bench.model.due(following)]
+        bench.model.decode(bench.frame, [item()])
+        ahead.append(not bench.reserved)
+        bench.model.embed(following)
+    assert ahead == 2 * [True, *(PAUSE - 1) * [False]] + [True, False]
