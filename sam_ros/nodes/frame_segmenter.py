@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # they import torch, which the node does in the worker's thre
 
 
 CROWDED = 0.6  # a thread that has a core for a smaller share of its time shares it with others
-PAUSE = 20  # frames until it is tried again
+PAUSE = 9  # frames until it is tried again
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +76,7 @@ class FrameSegmenter:
         self._segmenter, self._frames, self._tally = segmenter, frames, tally
         self._embeddings, self._worker = embeddings, worker
         self._coming: tuple[Frame, Future[_Made]] | None = None
+        self._was_crowded = False  # once may be chance
         self._paused = 0  # frames until one is encoded ahead again
 
     @property
@@ -111,7 +112,9 @@ class FrameSegmenter:
             _, future = self._coming
             self._coming = None
             made = future.result()
-            self._paused = PAUSE if made.at_work < CROWDED * made.seconds else 0
+            crowded = made.at_work < CROWDED * made.seconds
+            self._paused = PAUSE if crowded and self._was_crowded else 0
+            self._was_crowded = crowded
             self._take(frame, made.embedding, made.seconds)
             return made.embedding
         batch = [Due(self, frame), *self._others()]
