@@ -265,13 +265,16 @@ class Worker:
         return None
 
     def _next_frame(self) -> Frame | None:
-        """Takes the frame whose turn it is; one that was reserved waits for what it needs."""
-        if self._reserved is None:
+        """Takes the frame whose turn it is; one that was reserved waits for what it needs.
+
+        And all others wait for that one, of whichever worker it is.
+        """
+        frame: Frame | None = None
+        if self._reserved is not None:
+            if not self._thread.has_beside:
+                frame, self._reserved = self._reserved, None
+        elif all(worker._reserved is None for worker in self._thread.workers):
             frame, self._slot = self._slot, None
-        elif self._thread.has_beside:
-            frame = None
-        else:
-            frame, self._reserved = self._reserved, None
         return frame
 
     def _hold(self) -> Frame | None:

@@ -174,6 +174,34 @@ def test_a_reserved_frame_is_not_replaced(recorder: Recorder) -> None:
     assert worker.stop(5)
 
 
+def test_frames_of_other_workers_wait_for_the_reserved_one(recorder: Recorder) -> None:
+    """They would be worked on while it waits for what it needs, and it would grow old."""
+    thread, end = ModelThread(), threading.Event()
+    first, second = (
+        Worker(recorder.done.append, recorder.errors.append, thread, lambda frame: frame)
+        for _ in range(2)
+    )
+
+    def reserve() -> Any:
+        recorder.hold()
+        need = first.reserve()
+        first.beside(lambda: end.wait(5))
+        return need
+
+    reserving = first.submit(reserve)
+    assert recorder.busy.wait(5)
+    second.offer("the other's")  # type: ignore[arg-type]
+    recorder.go.set()
+    assert reserving.result(5) == "the other's"
+    first.offer("own")  # type: ignore[arg-type]
+    for worker in (first, second, first):
+        assert worker.submit(lambda: list(recorder.done)).result(5) == []
+    end.set()
+    first.submit(lambda: None, ready=lambda: len(recorder.done) == 2, patience=5).result(9)
+    assert recorder.done == ["the other's", "own"]
+    assert first.stop(5) and second.stop(5)
+
+
 def test_a_worker_ends_when_nothing_goes_on_beside_it(recorder: Recorder) -> None:
     worker = Worker(recorder.done.append, recorder.errors.append)
     worker.beside(recorder.hold)
