@@ -74,13 +74,9 @@ def fill_holes(mask: Mask, min_area: int) -> Mask:
 
     Background that reaches the border of the array is not enclosed.
     """
-    outside = cv2.copyMakeBorder((~mask).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
-    labels, areas = labelled(outside, connectivity=4)
-    if len(areas) <= 2:  # the mask and its surroundings
-        return mask
-    small = areas < min_area
-    small[[0, labels[0, 0]]] = False
-    return mask | small[labels[1:-1, 1:-1]] if small.any() else mask
+    filled = mask.copy()
+    _fill(filled, np.array([(0, 0, *mask.shape[::-1])]), min_area)
+    return mask if np.array_equal(filled, mask) else filled
 
 
 def remove_islands(mask: Mask, min_area: int, keep: Pixels | None = None) -> Mask:
@@ -157,10 +153,7 @@ def _fill(mask: Mask, boxes: Pixels, min_area: int) -> None:
         return
     sheet = _Sheet(mask.shape, boxes)
     # What is around a window is background, and what touches it is not enclosed.
-    outside = np.ones(sheet.size, np.uint8)
-    for place, window in zip(sheet.places, sheet.windows, strict=True):
-        np.logical_not(mask[window], out=outside[place])
-    labels, areas = labelled(outside, connectivity=4)
+    labels, areas = labelled(1 - sheet.lay(mask), connectivity=4)
     small = areas < min_area
     small[[0, labels[0, 0]]] = False
     filled = small[labels]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import pytest
@@ -27,6 +27,12 @@ class Recorder:
         self.busy.set()
         assert self.go.wait(5)
 
+    def occupy(self, worker: Worker, then: Callable[[], Any] = lambda: None) -> Future[Any]:
+        """Keeps the thread busy until it is let go, and has it do something then."""
+        future = worker.submit(lambda: (self.hold(), then())[1])
+        assert self.busy.wait(5)
+        return future
+
 
 @pytest.fixture
 def recorder() -> Recorder:
@@ -42,8 +48,7 @@ def worker(recorder: Recorder) -> Iterator[Worker]:
 
 
 def test_of_many_frames_the_newest_is_worked_on(worker: Worker, recorder: Recorder) -> None:
-    worker.submit(recorder.hold)
-    assert recorder.busy.wait(5)
+    recorder.occupy(worker)
     for frame in range(5):
         worker.offer(frame)  # type: ignore[arg-type]
     recorder.go.set()
@@ -53,8 +58,7 @@ def test_of_many_frames_the_newest_is_worked_on(worker: Worker, recorder: Record
 
 
 def test_frames_and_jobs_take_turns(worker: Worker, recorder: Recorder) -> None:
-    worker.submit(recorder.hold)
-    assert recorder.busy.wait(5)
+    recorder.occupy(worker)
     jobs = [worker.submit(lambda name=name: recorder.done.append(name)) for name in "abc"]
     worker.offer("frame")  # type: ignore[arg-type]
     recorder.go.set()
@@ -99,8 +103,7 @@ def test_patience_ends(worker: Worker) -> None:
 
 
 def test_dropped_jobs_are_cancelled(worker: Worker, recorder: Recorder) -> None:
-    worker.submit(recorder.hold)
-    assert recorder.busy.wait(5)
+    recorder.occupy(worker)
     waiting = worker.submit(lambda: None)
     worker.offer("frame")  # type: ignore[arg-type]
     worker.drop_jobs()
@@ -120,8 +123,7 @@ def test_a_stopped_worker_cancels_what_comes(recorder: Recorder) -> None:
 
 def test_stop_says_when_the_work_at_hand_takes_too_long(recorder: Recorder) -> None:
     worker = Worker(recorder.done.append, recorder.errors.append)
-    worker.submit(recorder.hold)
-    assert recorder.busy.wait(5)
+    recorder.occupy(worker)
     assert not worker.stop(0.05)
     recorder.go.set()
     assert worker.stop(5)
@@ -135,8 +137,7 @@ def test_the_frames_of_other_workers_are_seen_in_their_slots(recorder: Recorder)
         for ahead in (lambda frame: frame, lambda frame: f"{frame}, seen", lambda _: None)
     ]
     first = workers[0]
-    first.submit(recorder.hold)
-    assert recorder.busy.wait(5)
+    recorder.occupy(first)
     for worker, frame in zip(workers, "abc", strict=True):
         worker.offer(frame)  # type: ignore[arg-type]
     seen = first.elsewhere()
@@ -154,13 +155,11 @@ def test_a_reserved_frame_is_not_replaced(recorder: Recorder) -> None:
     end = threading.Event()
 
     def reserve() -> list[Any]:
-        recorder.hold()
         need = worker.reserve()
         worker.beside(lambda: end.wait(5))
         return [need, worker.reserve(), worker.has_beside]
 
-    reserving = worker.submit(reserve)
-    assert recorder.busy.wait(5)
+    reserving = recorder.occupy(worker, reserve)
     worker.offer("first")  # type: ignore[arg-type]
     recorder.go.set()
     assert reserving.result(5) == ["first", None, True]
@@ -183,13 +182,11 @@ def test_frames_of_other_workers_wait_for_the_reserved_one(recorder: Recorder) -
     )
 
     def reserve() -> Any:
-        recorder.hold()
         need = first.reserve()
         first.beside(lambda: end.wait(5))
         return need
 
-    reserving = first.submit(reserve)
-    assert recorder.busy.wait(5)
+    reserving = recorder.occupy(first, reserve)
     second.offer("the other's")  # type: ignore[arg-type]
     recorder.go.set()
     assert reserving.result(5) == "the other's"
