@@ -11,12 +11,15 @@ import rclpy  # noqa: TID251
 from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor  # noqa: TID251
 from rclpy.qos import qos_profile_sensor_data  # noqa: TID251
+from rclpy.subscription import Subscription  # noqa: TID251
 from sensor_msgs.msg import CameraInfo
 
 from sam_ros.msg import InstanceArray
 from sam_ros.nodes.processes import Child, Processes
+from sam_ros.nodes.reader import Reader, Unspun, take
 from sam_ros.srv import SetPrompts
 
+MANY = 10_000  # frames between two counts
 PATIENCE = 300.0  # seconds until nodes are active: torch takes long on a busy machine
 
 
@@ -26,15 +29,21 @@ class Camera:
 
     Attributes:
         node: the node's process.
-        published: stamps of its frames.
+        frames: subscription of its camera_info, which nothing wakes up for: that would cost what
+            is measured.
         answers: latency and time inside the node for each answer [s].
     """
 
     node: Child
     state: Any
     prompts: Any
-    published: list[int] = field(default_factory=list)
+    frames: Subscription
     answers: list[tuple[float, float]] = field(default_factory=list)
+
+    def count_frames(self) -> int:
+        """Frames that the camera sent since the last call."""
+        with self.frames.handle:
+            return sum(1 for _ in iter(lambda: take(self.frames), None))
 
     def on_answer(self, msg: InstanceArray) -> None:
         """Takes the time of an answer."""
@@ -57,9 +66,12 @@ class Listener:
         self._node = rclpy.create_node("ros_path", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
+        self._readers: list[Reader] = []
 
     def close(self) -> None:
         """Leaves the ROS graph."""
+        for reader in self._readers:
+            reader.destroy()
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.try_shutdown(context=self._context)
@@ -71,12 +83,13 @@ class Listener:
             node,
             self._node.create_client(GetState, f"{prefix}/get_state"),
             self._node.create_client(SetPrompts, f"{prefix}/set_prompts"),
+            self._node.create_subscription(
+                CameraInfo, f"{name}/camera_info", lambda _: None, MANY, callback_group=Unspun()
+            ),
         )
-        self._node.create_subscription(
-            InstanceArray, f"{prefix}/instances", camera.on_answer, qos_profile_sensor_data
-        )
-        self._node.create_subscription(
-            CameraInfo, f"{name}/camera_info", camera.published.append, 10
+        topic = f"{prefix}/instances"
+        self._readers.append(
+            Reader(self._node, InstanceArray, topic, camera.on_answer, qos_profile_sensor_data)
         )
         return camera
 

@@ -179,7 +179,7 @@ def _hear(
         listener.ask(camera.prompts, _sticky(size), lambda reply: reply.status.code == Status.OK)
     listener.wait(lambda: all(len(camera.answers) > 2 for camera in heard), PATIENCE)
     for camera in heard:
-        camera.published.clear()
+        camera.count_frames()
         camera.answers.clear()
     nodes = list(dict.fromkeys(camera.node for camera in heard))
     before, began = [_cpu_seconds(node) for node in nodes], time.monotonic()
@@ -187,7 +187,7 @@ def _hear(
     elapsed = time.monotonic() - began
     used = np.subtract([_cpu_seconds(node) for node in nodes], before)
     answers = [answer for camera in heard for answer in camera.answers]
-    published = sum(len(camera.published) for camera in heard)
+    published = sum(camera.count_frames() for camera in heard)
     latency, inside = 1e3 * np.array(answers).T
     return Traffic(
         published_hz=published / elapsed / cameras,

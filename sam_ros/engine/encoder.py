@@ -109,7 +109,6 @@ def make_encoder(
         raise ValueError(f"dtype: {dtype!r}; expected auto, {', '.join(DTYPES)}")
     on_gpu = device == "cuda"
     chosen = (torch.bfloat16 if on_gpu else torch.float32) if dtype == "auto" else DTYPES[dtype]
-    freeze(sam)
     # In float32 torch is as fast with the small ones, and needs less memory and time to start.
     torch_is_faster = chosen == torch.float32 and not isinstance(sam.image_encoder, ViT)
     if not (on_gpu or compiled or torch_is_faster) and has_openvino():
@@ -117,6 +116,7 @@ def make_encoder(
 
         if has_arithmetic(chosen):
             return OpenVinoEncoder(sam, chosen)
+    freeze(sam)  # in float32; OpenVINO finds better ways than ours through what is not
     sam.image_encoder.to(chosen)
     if on_gpu:
         sam.mask_decoder.to(chosen)

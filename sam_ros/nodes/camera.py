@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import threading
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
 from sam_ros.geometry.camera import Camera, Window, calibrated
+from sam_ros.nodes.endpoints import NEWEST, subscribe
+from sam_ros.nodes.reader import Unspun, take
 
 
 class CameraSource:
     """The newest calibration; a calibration hardly ever changes, so stamps are not compared.
 
-    Args:
-        topic: where it comes from, for people to read.
-        rectified: the pictures are rectified: P describes them instead of K and D.
+    It comes with every picture and is read when a camera is asked for, from its creation to
+    ``destroy``.
 
-    Attributes:
-        problem: why there is no camera; "" when there is one.
+    Args:
+        node: subscribes.
+        topic: where it comes from.
+        rectified: the pictures are rectified: P describes them instead of K and D.
     """
 
-    def __init__(self, topic: str, rectified: bool) -> None:
-        self._topic, self.rectified = topic, rectified
+    def __init__(self, node: LifecycleNode, topic: str, rectified: bool) -> None:
+        self._node, self._topic = node, node.resolve_topic_name(topic)
+        self.rectified = rectified
+        self._lock = threading.Lock()
         self._info: CameraInfo | None = None
         self._camera: Camera | None = None
-        self.problem = f"camera_info: none has arrived on {topic} yet"
+        self._problem = f"camera_info: none has arrived on {self._topic} yet"
+        self._subscription: Subscription | None = subscribe(
+            node, CameraInfo, topic, self._take, NEWEST, Unspun()
+        )
 
-    def take(self, msg: CameraInfo) -> None:
-        """Keeps a message; the camera is only made anew where anything but the header changed."""
-        old, self._info = self._info, msg
-        if old is not None and _fields(old) == _fields(msg):
-            return
-        self._camera, self.problem = None, ""
-        try:
-            self._camera = to_camera(msg, self.rectified)
-        except ValueError as error:
-            self.problem = f"camera_info on {self._topic}: {error}"
+    def destroy(self) -> None:
+        """Ends the subscription."""
+        with self._lock:
+            if self._subscription is not None:
+                self._node.destroy_subscription(self._subscription)
+                self._subscription = None
 
     def camera(self, size: tuple[int, int]) -> Camera:
         """The camera of a picture of this (H, W).
@@ -41,15 +49,35 @@ class CameraSource:
         Raises:
             ValueError: there is none, and why.
         """
-        camera = self._camera
-        if camera is None:
-            raise ValueError(self.problem)
+        with self._lock:
+            self._read()
+            camera = self._camera
+            if camera is None:
+                raise ValueError(self._problem)
         if camera.size != size:
             raise ValueError(
                 f"camera_info on {self._topic}: of a picture of {camera.width} x {camera.height} "
                 f"px; expected {size[1]} x {size[0]} px, the size of the image"
             )
         return camera
+
+    def _read(self) -> None:
+        """Takes what has come; the queue holds the newest message alone."""
+        if self._subscription is not None:
+            with self._subscription.handle:
+                while (msg := take(self._subscription)) is not None:
+                    self._take(msg)
+
+    def _take(self, msg: CameraInfo) -> None:
+        """Keeps a message; the camera is only made anew where anything but the header changed."""
+        old, self._info = self._info, msg
+        if old is not None and _fields(old) == _fields(msg):
+            return
+        self._camera, self._problem = None, ""
+        try:
+            self._camera = to_camera(msg, self.rectified)
+        except ValueError as error:
+            self._problem = f"camera_info on {self._topic}: {error}"
 
 
 def to_camera(msg: CameraInfo, rectified: bool = False) -> Camera:

@@ -16,9 +16,8 @@ from rclpy.lifecycle import LifecycleNode
 from sam_ros.engine.prompt import BACKGROUND, FOREGROUND
 from sam_ros.msg import Prompt
 from sam_ros.nodes.camera import CameraSource
-from sam_ros.nodes.endpoints import subscribe
+from sam_ros.nodes.endpoints import QUEUED, subscribe
 from sam_ros.nodes.frames import Frame, Frames, nanoseconds
-from sam_ros.nodes.inputs import QUEUED
 from sam_ros.nodes.prompts import from_point
 from sam_ros.nodes.requests import Request
 from sam_ros.nodes.status import Refused, invalid

@@ -10,18 +10,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import Image
 
 from sam_ros.geometry.camera import Camera
 from sam_ros.nodes.camera import CameraSource
 from sam_ros.nodes.diagnostics import Tally
-from sam_ros.nodes.endpoints import subscribe
+from sam_ros.nodes.endpoints import NEWEST
 from sam_ros.nodes.frames import nanoseconds, seconds
 from sam_ros.nodes.images import ENCODINGS, ImageError, pixel_view
-from sam_ros.nodes.inputs import NEWEST
 from sam_ros.nodes.parameters import Parameters
+from sam_ros.nodes.reader import Reader
 from sam_ros.nodes.scene import Scene
 from sam_ros.nodes.space import Space, View
 from sam_ros.nodes.transforms import TransformMissing, Transforms
@@ -55,31 +54,25 @@ class DepthSource:
         tally: Tally,
     ) -> None:
         self._node, self._parameters, self._space = node, parameters, space
-        self._transforms, self._tally, self._camera = transforms, tally, camera
+        self._transforms, self._tally, self._cameras = transforms, tally, [camera]
         self._topic = node.resolve_topic_name("depth")
-        beside = node.resolve_topic_name("depth/camera_info")
-        self._own_camera = CameraSource(beside, camera.rectified)
         self._depths: OrderedDict[int, Image] = OrderedDict()
         self._waiting: OrderedDict[int, Scene] = OrderedDict()
         self._last: tuple[int, Image] | None = None  # its hypothesis may be changed much later
         self._lock = threading.Lock()
         self.problem = ""
-        group = MutuallyExclusiveCallbackGroup()
-        self._subscriptions = [
-            subscribe(node, kind, topic, callback, NEWEST, group)
-            for kind, topic, callback in (
-                (Image, "depth", self._take),
-                (CameraInfo, "depth/camera_info", self._own_camera.take),
-            )
-            if parameters().use_depth
-        ]
+        self._parts: list[Reader | CameraSource] = []
+        if parameters().use_depth:
+            own_camera = CameraSource(node, "depth/camera_info", camera.rectified)
+            self._cameras.append(own_camera)
+            self._parts = [own_camera, Reader(node, Image, "depth", self._take, NEWEST)]
 
     def destroy(self) -> None:
         """Ends the subscriptions and forgets all depth."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
+        for part in self._parts:
+            part.destroy()
         with self._lock:
-            self._subscriptions, self._last = [], None
+            self._last = None
             self._depths.clear()
             self._waiting.clear()
 
@@ -177,13 +170,13 @@ class DepthSource:
         return View(scene, depth, camera, target, transform)
 
     def _calibration(self, size: tuple[int, int]) -> Camera:
-        try:
-            return self._camera.camera(size)
-        except ValueError as problem:
+        problems: list[ValueError] = []
+        for source in self._cameras:
             try:
-                return self._own_camera.camera(size)
-            except ValueError:
-                raise problem from None
+                return source.camera(size)
+            except ValueError as problem:
+                problems.append(problem)
+        raise problems[0]
 
     def _report(self, problem: str) -> None:
         self.problem = problem

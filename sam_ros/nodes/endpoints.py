@@ -13,7 +13,8 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
-from rclpy.qos import QoSProfile
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
@@ -24,6 +25,13 @@ except ImportError:  # Humble
         PublisherEventCallbacks,
         SubscriptionEventCallbacks,
     )
+
+NEWEST = QoSProfile(
+    depth=1,
+    reliability=qos_profile_sensor_data.reliability,
+    history=qos_profile_sensor_data.history,
+)
+QUEUED = QoSProfile(depth=10)
 
 
 def create_publisher(
@@ -40,7 +48,7 @@ def create_publisher(
 
 
 def subscribe(
-    node: LifecycleNode,
+    node: Node,
     kind: Any,
     topic: str,
     callback: Callable[[Any], None],

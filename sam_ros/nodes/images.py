@@ -127,9 +127,7 @@ def to_image(pixels: npt.NDArray[Any], encoding: str, header: Header) -> Image:
     msg.is_bigendian = int(sys.byteorder == "big")
     msg.step = width * known.pixel_bytes
     data = Array("B")
-    data.frombytes(
-        np.ascontiguousarray(values).tobytes()
-    )  # far faster than a list: 0.6 ms to 43 ms
+    data.frombytes(np.ascontiguousarray(values).view(np.uint8))  # a list would take 40 ms
     msg.data = data
     return msg
 

@@ -6,25 +6,17 @@ from collections.abc import Callable, Sequence
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from vision_msgs.msg import Detection2DArray
 
 from sam_ros.msg import Prompt, PromptArray
-from sam_ros.nodes.endpoints import subscribe
+from sam_ros.nodes.endpoints import NEWEST, QUEUED, subscribe
 from sam_ros.nodes.frames import Frame, nanoseconds
 from sam_ros.nodes.prompts import from_box, from_mask, label_score
+from sam_ros.nodes.reader import Reader
 from sam_ros.nodes.requests import Request
 from sam_ros.nodes.status import Refused, invalid
-
-NEWEST = QoSProfile(
-    depth=1,
-    reliability=qos_profile_sensor_data.reliability,
-    history=qos_profile_sensor_data.history,
-)
-QUEUED = QoSProfile(depth=10)
 
 
 class Inputs:
@@ -34,7 +26,6 @@ class Inputs:
         node: subscribes.
         compressed: subscribe to image/compressed instead of image.
         on_frame: gets every picture.
-        on_camera_info: gets every calibration.
         on_requests: gets the prompts of one message.
         on_boxes: gets the boxes of one message and their picture's stamp in nanoseconds.
         on_refused: gets what cannot be answered at all.
@@ -45,7 +36,6 @@ class Inputs:
         node: LifecycleNode,
         compressed: bool,
         on_frame: Callable[[Frame], None],
-        on_camera_info: Callable[[CameraInfo], None],
         on_requests: Callable[[Sequence[Request]], None],
         on_boxes: Callable[[Sequence[Request], int], None],
         on_refused: Callable[[Refused], None],
@@ -54,12 +44,10 @@ class Inputs:
         self._on_requests, self._on_boxes = on_requests, on_boxes
         self._on_refused = on_refused
         kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
-        pictures, prompts = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
-        self._subscriptions: list[Subscription] = [
-            subscribe(node, kind, topic, self._image, NEWEST, pictures),
-            subscribe(node, CameraInfo, "camera_info", on_camera_info, NEWEST, pictures),
-        ] + [
-            subscribe(node, kind, topic, callback, QUEUED, prompts)
+        self._pictures = Reader(node, kind, topic, self._image, NEWEST)
+        group = MutuallyExclusiveCallbackGroup()
+        self._subscriptions = [
+            subscribe(node, kind, topic, callback, QUEUED, group)
             for topic, kind, callback in (
                 ("~/prompts", PromptArray, self._prompts),
                 ("~/box", Detection2DArray, self._boxes),
@@ -70,6 +58,7 @@ class Inputs:
 
     def destroy(self) -> None:
         """Ends the subscriptions."""
+        self._pictures.destroy()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []

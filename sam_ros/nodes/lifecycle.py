@@ -73,6 +73,7 @@ class SamNode(LifecycleNode):
         )
         self._outputs = Outputs(self, self._tally, self._model)
         self._space = Space(self)
+        self._camera: CameraSource | None = None
         self._inputs: Inputs | None = None
         self._clicks: Clicks | None = None
         self._transforms: Transforms | None = None
@@ -120,8 +121,7 @@ class SamNode(LifecycleNode):
     def close(self, timeout: float) -> bool:
         """Ends the threads, in any state; false when the worker takes too long."""
         self._gate.active = False
-        if self._transforms is not None:
-            self._transforms.destroy()
+        self._unsubscribe()
         return self._gate.worker.stop(timeout)
 
     def _configure(self) -> None:
@@ -153,12 +153,11 @@ class SamNode(LifecycleNode):
     def _activate(self) -> None:
         compressed = self.parameters.image_transport == "compressed"
         images = self.resolve_topic_name("image")
-        camera = CameraSource(self.resolve_topic_name("camera_info"), is_rectified(images))
+        camera = self._camera = CameraSource(self, "camera_info", is_rectified(images))
         self._inputs = Inputs(
             self,
             compressed,
             self._gate.take_frame,
-            camera.take,
             self._gate.take_requests,
             self._gate.take_boxes,
             self._refuse,
@@ -181,11 +180,14 @@ class SamNode(LifecycleNode):
 
     def _deactivate(self) -> None:
         self._gate.active = False
-        for part in (self._inputs, self._clicks, self._depth, self._transforms):
+        self._unsubscribe()
+        self._forget_frames()
+
+    def _unsubscribe(self) -> None:
+        for part in (self._inputs, self._clicks, self._depth, self._camera, self._transforms):
             if part is not None:
                 part.destroy()
-        self._inputs = self._clicks = self._depth = self._transforms = None
-        self._forget_frames()
+        self._inputs = self._clicks = self._depth = self._camera = self._transforms = None
 
     def _clean_up(self) -> None:
         self._gate.segmentation = None

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Transform
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time as RclpyTime
 
 from sam_ros.nodes.frames import nanoseconds, seconds
+from sam_ros.nodes.reader import Unspun, take
 
 PERIOD = 0.1  # seconds between two looks at what has come
 MOST = 1000  # messages of /tf between two looks
@@ -26,19 +26,6 @@ INSTALL = (
 
 class TransformMissing(Exception):
     """TF does not know a transform, or not at that time; it may still come."""
-
-
-class Unspun(CallbackGroup):
-    """Subscriptions that no executor looks at, for each of its looks costs milliseconds."""
-
-    def can_execute(self, entity: object) -> bool:
-        """Never."""
-        return False
-
-    beginning_execution = can_execute
-
-    def ending_execution(self, entity: object) -> None:
-        """Nothing has begun."""
 
 
 class Transforms:
@@ -103,8 +90,8 @@ class Transforms:
         with self._lock:
             for subscription, keep in self._subscriptions:
                 with subscription.handle:
-                    while taken := subscription.handle.take_message(subscription.msg_type, False):
-                        for transform in taken[0].transforms:
+                    while (msg := take(subscription)) is not None:
+                        for transform in msg.transforms:
                             keep(transform, "sam")
 
     def between(self, target: str, source: str, stamp: Time) -> npt.NDArray[np.float64]:
