@@ -204,8 +204,9 @@ class Block(nn.Module):
         x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
         x = x + self._attend(x)
         x = self.local_conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        x = x + self.mlp(x)
-        return x.permute(0, 3, 1, 2)
+        tokens = x.flatten(1, 2)  # a view, by which OpenVINO sees that memory is in order
+        tokens = tokens + self.mlp(tokens)
+        return tokens.reshape(x.shape).permute(0, 3, 1, 2)
 
     def _attend(self, x: Tensor) -> Tensor:
         windows = partition(x, self.window_size)  # (B * count, side, side, C)
