@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -235,12 +235,22 @@ class Attention(nn.Module):
         self.bias = self._look_up().detach().clone()
 
     def forward(self, x: Tensor) -> Tensor:
-        b, length, c = x.shape
-        qkv = self.qkv(self.norm(x)).reshape(b, length, self.num_heads, 3, c // self.num_heads)
-        q, k, v = qkv.permute(3, 0, 2, 1, 4).unbind(0)  # (B, heads, N, d) each
+        q, k, v = (part.transpose(1, 2) for part in self._project(self.norm(x)))
         bias = self._look_up() if self.bias is None else self.bias
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        return self.proj(x.transpose(1, 2).reshape(b, length, c))
+        return self.proj(x.transpose(1, 2).flatten(2))
+
+    def _project(self, x: Tensor) -> Sequence[Tensor]:
+        """Queries, keys and values of (B, N, C), (B, N, heads, d) each."""
+        parts = (self.num_heads, 3, -1)
+        if not torch.compiler.is_compiling():
+            return self.qkv(x).unflatten(2, parts).unbind(3)
+        # OpenVINO folds this, and then has nothing to cut and to move.
+        weights, biases = (t.unflatten(0, parts).unbind(1) for t in self.qkv.parameters())
+        return [
+            F.linear(x, weight.flatten(0, 1), bias.flatten()).unflatten(2, weight.shape[:2])
+            for weight, bias in zip(weights, biases)
+        ]
 
     def _look_up(self) -> Tensor:
         """The bias of each pair of cells, (1, heads, N, N): fused kernels want four dimensions."""
