@@ -1,8 +1,8 @@
 """Subscriptions that no executor looks at: read when asked for, or by a thread of their own.
 
-rclpy's executor collects all entities of the node anew whenever one has something to say, some six
-times for each message, and keeps Python from the other threads while it does. A wait of its own
-for one subscription costs next to nothing; it is made as in ``rclpy.wait_for_message``.
+rclpy's executor collects all entities of the node anew several times for each message, and keeps
+Python from the other threads while it does. To wait for one subscription alone costs next to
+nothing; it is done as in ``rclpy.wait_for_message``.
 """
 
 from __future__ import annotations
