@@ -16,7 +16,7 @@ from sensor_msgs.msg import CameraInfo
 
 from sam_ros.msg import InstanceArray
 from sam_ros.nodes.processes import Child, Processes
-from sam_ros.nodes.reader import Reader, Unspun, take
+from sam_ros.nodes.reader import Reader, Unspun, drain
 from sam_ros.srv import SetPrompts
 
 MANY = 10_000  # frames between two counts
@@ -42,8 +42,7 @@ class Camera:
 
     def count_frames(self) -> int:
         """Frames that the camera sent since the last call."""
-        with self.frames.handle:
-            return sum(1 for _ in iter(lambda: take(self.frames), None))
+        return sum(1 for _ in drain(self.frames))
 
     def on_answer(self, msg: InstanceArray) -> None:
         """Takes the time of an answer."""

@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -186,14 +187,15 @@ def _hear(
     listener.wait(lambda: False, settings.seconds)
     elapsed = time.monotonic() - began
     used = np.subtract([_cpu_seconds(node) for node in nodes], before)
-    answers = [answer for camera in heard for answer in camera.answers]
+    of_each = [list(camera.answers) for camera in heard]  # more may come meanwhile
+    answers = [answer for some in of_each for answer in some]
     published = sum(camera.count_frames() for camera in heard)
     latency, inside = 1e3 * np.array(answers).T
     return Traffic(
         published_hz=published / elapsed / cameras,
         answered_hz=len(answers) / elapsed / cameras,
         latency_ms=(float(np.percentile(latency, 50)), float(np.percentile(latency, 99))),
-        growth_ms=float(1e3 * np.median([_growth(camera) for camera in heard])),
+        growth_ms=float(1e3 * np.median([_growth(some) for some in of_each])),
         node_ms=float(np.median(inside)),
         dropped=max(0.0, 1 - len(answers) / max(1, published)),
         cpu=float(used.mean() / elapsed),
@@ -203,8 +205,8 @@ def _hear(
     )
 
 
-def _growth(camera: Camera) -> float:
-    latency = [sent for sent, _ in camera.answers]
+def _growth(answers: Sequence[tuple[float, float]]) -> float:
+    latency = [sent for sent, _ in answers]
     quarter = -(-len(latency) // 4)
     return float(np.median(latency[-quarter:]) - np.median(latency[:quarter]))
 

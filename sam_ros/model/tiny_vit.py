@@ -15,6 +15,8 @@ from sam_ros.model.packing import gelu
 from sam_ros.model.windows import merge, partition
 
 _CLASSES = 1000
+# torch 2.6 has one name for both: there torch.compile gets what is meant for OpenVINO, as exact.
+_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 
 class TinyViT(nn.Module):
@@ -243,10 +245,12 @@ class Attention(nn.Module):
     def _project(self, x: Tensor) -> Sequence[Tensor]:
         """Queries, keys and values of (B, N, C), (B, N, heads, d) each."""
         parts = (self.num_heads, 3, -1)
-        if not torch.compiler.is_compiling():
+        if not _is_exporting():
             return self.qkv(x).unflatten(2, parts).unbind(3)
         # OpenVINO folds this, and then has nothing to cut and to move.
-        weights, biases = (t.unflatten(0, parts).unbind(1) for t in self.qkv.parameters())
+        weights, biases = (
+            t.unflatten(0, parts).unbind(1) for t in (self.qkv.weight, self.qkv.bias)
+        )
         return [
             F.linear(x, weight.flatten(0, 1), bias.flatten()).unflatten(2, weight.shape[:2])
             for weight, bias in zip(weights, biases)

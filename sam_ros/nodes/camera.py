@@ -10,14 +10,14 @@ from sensor_msgs.msg import CameraInfo
 
 from sam_ros.geometry.camera import Camera, Window, calibrated
 from sam_ros.nodes.endpoints import NEWEST, subscribe
-from sam_ros.nodes.reader import Unspun, take
+from sam_ros.nodes.reader import Unspun, drain
 
 
 class CameraSource:
     """The newest calibration; a calibration hardly ever changes, so stamps are not compared.
 
-    It comes with every picture and is read when a camera is asked for, from its creation to
-    ``destroy``.
+    It comes with every picture and is read when a camera is asked for; after ``destroy`` the last
+    one that was read is given.
 
     Args:
         node: subscribes.
@@ -64,9 +64,8 @@ class CameraSource:
     def _read(self) -> None:
         """Takes what has come; the queue holds the newest message alone."""
         if self._subscription is not None:
-            with self._subscription.handle:
-                while (msg := take(self._subscription)) is not None:
-                    self._take(msg)
+            for msg in drain(self._subscription):
+                self._take(msg)
 
     def _take(self, msg: CameraInfo) -> None:
         """Keeps a message; the camera is only made anew where anything but the header changed."""

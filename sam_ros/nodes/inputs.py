@@ -44,7 +44,6 @@ class Inputs:
         self._on_requests, self._on_boxes = on_requests, on_boxes
         self._on_refused = on_refused
         kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
-        self._pictures = Reader(node, kind, topic, self._image, NEWEST)
         group = MutuallyExclusiveCallbackGroup()
         self._subscriptions = [
             subscribe(node, kind, topic, callback, QUEUED, group)
@@ -55,6 +54,8 @@ class Inputs:
                 ("~/text", String, self._text),
             )
         ]
+        # Last: it has a thread, which nobody would end if something else failed.
+        self._pictures = Reader(node, kind, topic, self._image, NEWEST)
 
     def destroy(self) -> None:
         """Ends the subscriptions."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from rcl_interfaces.msg import SetParametersResult
@@ -73,11 +75,11 @@ class SamNode(LifecycleNode):
         )
         self._outputs = Outputs(self, self._tally, self._model)
         self._space = Space(self)
-        self._camera: CameraSource | None = None
-        self._inputs: Inputs | None = None
-        self._clicks: Clicks | None = None
         self._transforms: Transforms | None = None
         self._depth: DepthSource | None = None
+        self._subscribed = ExitStack()
+        self._subscribing = threading.RLock()  # a Ctrl-C may come in the middle of a transition
+        self._closed = False
         self._requests = Services(self, self._gate, self._model, self._enable)
         self._everything = Everything(self, self._gate, lambda: self.parameters, self._model)
         self._everything_stream = EverythingStream(self._gate, lambda: self.parameters)
@@ -119,9 +121,10 @@ class SamNode(LifecycleNode):
         return self._attempt("recover", self._shut_down)
 
     def close(self, timeout: float) -> bool:
-        """Ends the threads, in any state; false when the worker takes too long."""
-        self._gate.active = False
-        self._unsubscribe()
+        """Ends the threads, in any state and for good; false when the worker takes longer."""
+        with self._subscribing:
+            self._closed = True
+            self._unsubscribe()
         return self._gate.worker.stop(timeout)
 
     def _configure(self) -> None:
@@ -151,43 +154,57 @@ class SamNode(LifecycleNode):
         )
 
     def _activate(self) -> None:
-        compressed = self.parameters.image_transport == "compressed"
-        images = self.resolve_topic_name("image")
-        camera = self._camera = CameraSource(self, "camera_info", is_rectified(images))
-        self._inputs = Inputs(
+        with self._subscribing:
+            if self._closed:
+                raise CancelledError
+            try:
+                self._subscribe()
+            except Exception:
+                self._unsubscribe()
+                raise
+            self._gate.active = True
+        self._hand_over(lambda segmentation: self._outputs.announce(segmentation.objects))
+
+    def _subscribe(self) -> None:
+        """Makes what listens; what was made is ended by :meth:`_unsubscribe`, the last first."""
+        until_then = self._subscribed.callback
+        camera = CameraSource(self, "camera_info", is_rectified(self.resolve_topic_name("image")))
+        until_then(camera.destroy)
+        self._transforms = transforms = Transforms(self)
+        until_then(transforms.destroy)
+        self._depth = DepthSource(
+            self, lambda: self.parameters, camera, transforms, self._space, self._tally
+        )
+        until_then(self._depth.destroy)
+        clicks = Clicks(
             self,
-            compressed,
+            self._frames,
+            lambda: self._outputs.shown,
+            camera,
+            transforms,
+            self._gate.take_requests,
+            self._refuse,
+        )
+        until_then(clicks.destroy)
+        inputs = Inputs(
+            self,
+            self.parameters.image_transport == "compressed",
             self._gate.take_frame,
             self._gate.take_requests,
             self._gate.take_boxes,
             self._refuse,
         )
-        self._transforms = Transforms(self)
-        self._clicks = Clicks(
-            self,
-            self._frames,
-            lambda: self._outputs.shown,
-            camera,
-            self._transforms,
-            self._gate.take_requests,
-            self._refuse,
-        )
-        self._depth = DepthSource(
-            self, lambda: self.parameters, camera, self._transforms, self._space, self._tally
-        )
-        self._gate.active = True
-        self._hand_over(lambda segmentation: self._outputs.announce(segmentation.objects))
+        until_then(inputs.destroy)
 
     def _deactivate(self) -> None:
-        self._gate.active = False
-        self._unsubscribe()
+        with self._subscribing:
+            self._unsubscribe()
         self._forget_frames()
 
     def _unsubscribe(self) -> None:
-        for part in (self._inputs, self._clicks, self._depth, self._camera, self._transforms):
-            if part is not None:
-                part.destroy()
-        self._inputs = self._clicks = self._depth = self._camera = self._transforms = None
+        self._gate.active = False
+        self._transforms = self._depth = None
+        self._subscribed.close()
 
     def _clean_up(self) -> None:
         self._gate.segmentation = None
@@ -257,13 +274,13 @@ class SamNode(LifecycleNode):
 
     def _facts(self) -> Mapping[str, str]:
         """What /diagnostics tells beside the counts."""
-        gate = self._gate
+        gate, transforms, depth = self._gate, self._transforms, self._depth
         state = "active" if gate.active else "inactive" if gate.segmentation else "unconfigured"
         return {
             "state": state if gate.enabled else f"{state}, disabled",
             "failure": gate.failure,
-            "transforms": self._transforms.problem if self._transforms else "",
-            "depth": self._depth.problem if self._depth else "",
+            "transforms": transforms.problem if transforms else "",
+            "depth": depth.problem if depth else "",
             "model": self._model(),
             "device": gate.segmentation.model.device if gate.segmentation else "",
             "runtime": gate.segmentation.model.runtime if gate.segmentation else "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -22,6 +22,7 @@ from rclpy.subscription import Subscription
 from sam_ros.nodes.endpoints import subscribe
 
 FOREVER = -1  # nanoseconds
+PAUSE = 1.0  # seconds after something went wrong
 
 
 class Unspun(CallbackGroup):
@@ -37,17 +38,18 @@ class Unspun(CallbackGroup):
         """Nothing has begun."""
 
 
-def take(subscription: Subscription) -> Any | None:
-    """The next message of an unspun subscription, or None; its handle is held by the caller."""
-    taken = subscription.handle.take_message(subscription.msg_type, False)
-    return taken[0] if taken else None
+def drain(subscription: Subscription) -> Iterator[Any]:
+    """The messages that have come for an unspun subscription, oldest first."""
+    with subscription.handle:
+        while taken := subscription.handle.take_message(subscription.msg_type, False):
+            yield taken[0]
 
 
 class Reader:
     """Calls back for each message of a topic, in a thread of its own, until ``destroy``.
 
     Args:
-        node: subscribes; an exception of the callback is written to its log.
+        node: subscribes; what goes wrong is written to its log, and reading goes on.
         kind: of the messages.
         topic: their name.
         callback: gets each; the next one waits for it.
@@ -65,34 +67,43 @@ class Reader:
         self._node, self._callback = node, callback
         self._subscription = subscribe(node, kind, topic, callback, qos, Unspun())
         self._end = GuardCondition(None, None, node.context)
-        self._ended = False
-        self._thread = threading.Thread(target=self._read, name=topic, daemon=True)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(
+            target=self._read_on, name=self._subscription.topic_name, daemon=True
+        )
         self._thread.start()
 
     def destroy(self) -> None:
-        """Ends the thread, when its last callback is done, and the subscription."""
-        if not self._ended:
-            self._ended = True
-            self._end.trigger()
-            self._thread.join()
-            self._end.destroy()
-            self._node.destroy_subscription(self._subscription)
+        """Ends the thread, when its last callback is done, and the subscription.
 
-    def _read(self) -> None:
+        To be called from another thread, once.
+        """
+        self._ended.set()
+        self._end.trigger()
+        self._thread.join()
+        self._end.destroy()
+        self._node.destroy_subscription(self._subscription)
+
+    def _read_on(self) -> None:
         context, source = self._node.context.handle, self._subscription.handle
         end = self._end.handle
         with context, source, end:
             waits = rclpy_implementation.WaitSet(1, 1, 0, 0, 0, 0, context)
-            while not self._ended:
-                waits.clear_entities()
-                waits.add_subscription(source)
-                waits.add_guard_condition(end)
-                waits.wait(FOREVER)
-                while not self._ended and (message := take(self._subscription)) is not None:
-                    self._call(message)
+            while not self._ended.is_set():
+                try:
+                    waits.clear_entities()  # of those added, a wait leaves what is ready
+                    waits.add_subscription(source)
+                    waits.add_guard_condition(end)
+                    waits.wait(FOREVER)
+                    self._read()
+                except Exception:  # the next message may be better
+                    self._node.get_logger().error(
+                        traceback.format_exc(), throttle_duration_sec=PAUSE
+                    )
+                    self._ended.wait(PAUSE)
 
-    def _call(self, message: Any) -> None:
-        try:
-            self._callback(message)
-        except Exception:  # the next message may be better
-            self._node.get_logger().error(traceback.format_exc())
+    def _read(self) -> None:
+        """Calls back for what has come; a function of its own, so that it keeps nothing alive."""
+        for message in drain(self._subscription):
+            if not self._ended.is_set():
+                self._callback(message)

@@ -13,7 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time as RclpyTime
 
 from sam_ros.nodes.frames import nanoseconds, seconds
-from sam_ros.nodes.reader import Unspun, take
+from sam_ros.nodes.reader import Unspun, drain
 
 PERIOD = 0.1  # seconds between two looks at what has come
 MOST = 1000  # messages of /tf between two looks
@@ -89,10 +89,9 @@ class Transforms:
         """Puts the messages that have come into the buffer."""
         with self._lock:
             for subscription, keep in self._subscriptions:
-                with subscription.handle:
-                    while (msg := take(subscription)) is not None:
-                        for transform in msg.transforms:
-                            keep(transform, "sam")
+                for msg in drain(subscription):
+                    for transform in msg.transforms:
+                        keep(transform, "sam")
 
     def between(self, target: str, source: str, stamp: Time) -> npt.NDArray[np.float64]:
         """The (4, 4) matrix that takes points [m] in ``source`` to ``target`` at one time.

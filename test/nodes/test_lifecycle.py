@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from typing import Any
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: `make build` or source a ROS 2 installation")
+import rclpy
+import stub_node
 from lifecycle_msgs.msg import Transition
 from node_client import click, scene
 from node_process import STUB
 
 from sam_ros.msg import Prompt, Status
+from sam_ros.nodes.inputs import Inputs
+from sam_ros.nodes.lifecycle import FAILURE, SUCCESS, SamNode
 
 BALLAST_MB = 190  # of the stub's weights
 DEAF = """
@@ -144,6 +149,35 @@ def test_ctrl_c_while_starting(start_node: Any, delay: float) -> None:
     time.sleep(delay)
     assert node.interrupt(patience=30) == 0
     assert node.group_is_empty() and "Traceback" not in node.output, node.output
+
+
+def test_what_is_closed_or_fails_listens_to_nothing(
+    ros_domain: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ctrl-C while the model loads: the activation that comes after it must leave no thread."""
+
+    def listening() -> bool:
+        return "/image" in [thread.name for thread in threading.enumerate()]
+
+    rclpy.init()
+    node = SamNode(load=stub_node.load)
+    try:
+        assert node.trigger_configure() == SUCCESS
+        with monkeypatch.context() as patch:
+            patch.setattr(Inputs, "_boxes", property())  # cannot be subscribed with
+            assert node.trigger_activate() == FAILURE
+        assert not listening()
+        assert node.trigger_activate() == SUCCESS
+        assert listening()
+        assert node.trigger_deactivate() == SUCCESS
+        assert not listening()
+        assert node.close(10.0)
+        assert node.trigger_activate() == FAILURE
+        assert not listening()
+    finally:
+        node.close(10.0)
+        node.destroy_node()
+        rclpy.try_shutdown()
 
 
 def test_ctrl_c_that_reaches_another_thread(client: Any) -> None:

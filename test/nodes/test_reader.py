@@ -15,8 +15,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
+from sam_ros.nodes import reader
 from sam_ros.nodes.endpoints import QUEUED, subscribe
-from sam_ros.nodes.reader import Reader, Unspun, take
+from sam_ros.nodes.reader import Reader, Unspun, drain
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def connected(sender: Node, topic: str) -> Any:
 def test_each_message_calls_back_in_order_and_nobody_spins(nodes: tuple[Node, Node]) -> None:
     sender, node = nodes
     heard: list[tuple[str, str]] = []
-    reader = Reader(
+    reading = Reader(
         node,
         String,
         "words",
@@ -60,8 +61,8 @@ def test_each_message_calls_back_in_order_and_nobody_spins(nodes: tuple[Node, No
     for word in words:
         publisher.publish(String(data=word))
     assert until(lambda: len(heard) == 5)
-    assert heard == [(word, "words") for word in words]
-    reader.destroy()
+    assert heard == [(word, "/words") for word in words]
+    reading.destroy()
 
 
 def test_a_callback_that_raises_is_logged_and_the_next_message_is_read(
@@ -75,25 +76,50 @@ def test_a_callback_that_raises_is_logged_and_the_next_message_is_read(
             raise RuntimeError("cannot read this one")
         heard.append(msg.data)
 
-    reader = Reader(node, String, "words", callback, QUEUED)
+    reading = Reader(node, String, "words", callback, QUEUED)
     publisher = connected(sender, "words")
     for word in ("bad", "good"):
         publisher.publish(String(data=word))
     assert until(lambda: heard == ["good"])
-    reader.destroy()
+    reading.destroy()
     assert "RuntimeError: cannot read this one" in capfd.readouterr().err
 
 
-def test_destroy_ends_thread_and_subscription_and_may_be_called_again(
+def test_a_message_that_cannot_be_taken_is_logged_and_the_next_one_is_read(
     nodes: tuple[Node, Node],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sender, node = nodes
-    reader = Reader(node, String, "words", lambda _: None, QUEUED)
+    heard: list[str] = []
+    monkeypatch.setattr(reader, "PAUSE", 0.1)
+    real, broken = reader.drain, [True]
+
+    def drain_or_break(subscription: Any) -> Iterator[Any]:
+        if broken:
+            broken.clear()
+            list(real(subscription))
+            raise MemoryError("no room for a picture")
+        yield from real(subscription)
+
+    monkeypatch.setattr(reader, "drain", drain_or_break)
+    reading = Reader(node, String, "words", lambda msg: heard.append(msg.data), QUEUED)
     publisher = connected(sender, "words")
-    assert "words" in [thread.name for thread in threading.enumerate()]
-    reader.destroy()
-    reader.destroy()
-    assert "words" not in [thread.name for thread in threading.enumerate()]
+    publisher.publish(String(data="lost"))
+    assert until(lambda: not broken)
+    publisher.publish(String(data="read"))
+    assert until(lambda: heard == ["read"])
+    reading.destroy()
+    assert "MemoryError: no room for a picture" in capfd.readouterr().err
+
+
+def test_destroy_ends_thread_and_subscription(nodes: tuple[Node, Node]) -> None:
+    sender, node = nodes
+    reading = Reader(node, String, "words", lambda _: None, QUEUED)
+    publisher = connected(sender, "words")
+    assert "/words" in [thread.name for thread in threading.enumerate()]
+    reading.destroy()
+    assert "/words" not in [thread.name for thread in threading.enumerate()]
     assert until(lambda: publisher.get_subscription_count() == 0)
 
 
@@ -106,11 +132,11 @@ def test_destroy_waits_for_the_callback_at_hand(nodes: tuple[Node, Node]) -> Non
         may_end.wait(20.0)
         ended.set()
 
-    reader = Reader(node, String, "words", callback, QUEUED)
+    reading = Reader(node, String, "words", callback, QUEUED)
     connected(sender, "words").publish(String())
     assert begun.wait(20.0)
     threading.Timer(0.2, may_end.set).start()
-    reader.destroy()
+    reading.destroy()
     assert ended.is_set()
 
 
@@ -131,6 +157,5 @@ def test_what_is_unspun_is_left_to_who_takes_it(nodes: tuple[Node, Node]) -> Non
     executor.shutdown()
     assert [msg.data for msg in spun] == ["one"]
     assert heard == []
-    with unspun.handle:
-        assert take(unspun) == String(data="one")
-        assert take(unspun) is None
+    assert list(drain(unspun)) == [String(data="one")]
+    assert list(drain(unspun)) == []
