@@ -19,6 +19,7 @@ from sam_ros.engine.cuda_graphs import CudaRecorder, Recorded
 from sam_ros.model import Sam
 from sam_ros.model.image_encoder import ViT
 from sam_ros.model.packing import pack
+from sam_ros.model.tiny_image_encoder import TinyImageEncoder
 
 DTYPES = {
     "float32": torch.float32,
@@ -60,8 +61,9 @@ class TorchEncoder:
     def __init__(self, sam: Sam, compiled: bool = False) -> None:
         freeze(sam)
         self.sam = sam
-        weights = next(iter(sam.image_encoder.parameters()))
-        self.dtype = weights.dtype
+        precisions = [weights.dtype for weights in sam.image_encoder.parameters()]
+        self.dtype = min(precisions, key=lambda dtype: dtype.itemsize)
+        self._input = precisions[0]
         self._encode: Callable[[Tensor], Tensor] = sam.image_encoder
         if compiled:
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
@@ -73,7 +75,7 @@ class TorchEncoder:
 
     def __call__(self, x: Tensor) -> Tensor:
         """As :class:`Encoder`."""
-        return self._encode(x.to(self.dtype))
+        return self._encode(x.to(self._input))
 
 
 def _recorded(encode: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -86,6 +88,12 @@ def freeze(sam: Sam) -> None:
     final = getattr(sam.image_encoder, "freeze", None)
     if final is not None:
         final()
+
+
+def reduce(sam: Sam, dtype: torch.dtype) -> None:
+    """Have the encoder computed in a precision, all of it or as much as bears it."""
+    own = getattr(sam.image_encoder, "reduce", sam.image_encoder.to)
+    own(dtype)
 
 
 def make_encoder(
@@ -109,15 +117,18 @@ def make_encoder(
         raise ValueError(f"dtype: {dtype!r}; expected auto, {', '.join(DTYPES)}")
     on_gpu = device == "cuda"
     chosen = (torch.bfloat16 if on_gpu else torch.float32) if dtype == "auto" else DTYPES[dtype]
-    # In float32 torch is as fast with the small ones, and needs less memory and time to start.
-    torch_is_faster = chosen == torch.float32 and not isinstance(sam.image_encoder, ViT)
-    if not (on_gpu or compiled or torch_is_faster) and has_openvino():
+    # torch is as fast with the small ones, and needs less memory and time to start; and OpenVINO
+    # would compute all of sam_tiny's encoder in a reduced precision.
+    alone = isinstance(sam.image_encoder, TinyImageEncoder) or (
+        chosen == torch.float32 and not isinstance(sam.image_encoder, ViT)
+    )
+    if not (on_gpu or compiled or alone) and has_openvino():
         from sam_ros.engine.openvino_encoder import OpenVinoEncoder, has_arithmetic
 
         if has_arithmetic(chosen):
             return OpenVinoEncoder(sam, chosen)
     freeze(sam)  # in float32; OpenVINO finds better ways than ours through what is not
-    sam.image_encoder.to(chosen)
+    reduce(sam, chosen)
     if on_gpu:
         sam.mask_decoder.to(chosen)
     return TorchEncoder(sam.to(device), compiled)

@@ -75,6 +75,12 @@ def parts_of_cells(folded: Tensor, channels: int) -> Tensor:
     return quarters.permute(0, 6, 7, 2, 4, 3, 5, 1).flatten(1, 6)
 
 
+def _for(layer: nn.Module, x: Tensor) -> Tensor:
+    """What a layer takes, in its precision: see :meth:`TinyImageEncoder.reduce`."""
+    assert isinstance(layer.bias, Tensor)
+    return x.to(layer.bias.dtype)
+
+
 class ConvBlock(nn.Module):
     """Depthwise 5x5 convolution and a channel MLP, residual; (B,H,W,C) in and out."""
 
@@ -86,7 +92,7 @@ class ConvBlock(nn.Module):
         self.project = nn.Linear(mlp_ratio * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.local(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        y = self.local(_for(self.local, x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         strips = x.numel() // STRIP if is_inference(x) else 1
         if strips < 2:
             return x + self._mlp(y)
@@ -95,7 +101,8 @@ class ConvBlock(nn.Module):
         return torch.cat([part + self._mlp(local) for part, local in cells]).view(x.shape)
 
     def _mlp(self, y: Tensor) -> Tensor:
-        return self.project(gelu(self.expand, self.norm(y)))
+        hidden = gelu(self.expand, _for(self.expand, self.norm(_for(self.norm, y))))
+        return self.project(hidden)
 
 
 class DownSample(nn.Module):
@@ -107,7 +114,8 @@ class DownSample(nn.Module):
         self.norm = nn.LayerNorm(dim_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+        y = self.conv(_for(self.conv, x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return self.norm(_for(self.norm, y))
 
 
 class Attention(nn.Module):
@@ -122,7 +130,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, h, w, c = x.shape
-        qkv = self.qkv(x)
+        qkv = self.qkv(_for(self.qkv, x))
         if not self.window_size:  # nothing to cut, and so nothing to copy
             q, k, v = qkv.view(b, h * w, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
             y = F.scaled_dot_product_attention(q, k, v)
@@ -155,7 +163,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
         x = x + self.local(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return x + self.project(gelu(self.expand, self.norm2(x)))
+        return x + self.project(gelu(self.expand, _for(self.expand, self.norm2(x))))
 
 
 class TinyImageEncoder(nn.Module):
@@ -198,6 +206,22 @@ class TinyImageEncoder(nn.Module):
         self.neck_norm = nn.LayerNorm(channels.coarse)
         self.fine8 = nn.Linear(stem[2], channels.stride8)
         self.fine4 = nn.Linear(stem[1], channels.stride4)
+
+    def reduce(self, dtype: torch.dtype) -> None:
+        """Let what takes the time be computed in another precision: the blocks' products.
+
+        Sums, normalisations and outputs keep theirs. Where all is bfloat16, masks differ by more.
+        """
+        for part in self.modules():
+            if isinstance(part, Attention):
+                part.to(dtype)
+            elif isinstance(part, DownSample):
+                part.conv.to(dtype)
+            elif isinstance(part, ConvBlock | Block):
+                part.expand.to(dtype)
+                part.project.to(dtype)
+            if isinstance(part, ConvBlock):
+                part.local.to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode images.
