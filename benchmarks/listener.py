@@ -10,16 +10,16 @@ from typing import Any
 import rclpy  # noqa: TID251
 from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor  # noqa: TID251
-from rclpy.qos import qos_profile_sensor_data  # noqa: TID251
+from rclpy.qos import QoSProfile, qos_profile_sensor_data  # noqa: TID251
 from rclpy.subscription import Subscription  # noqa: TID251
 from sensor_msgs.msg import CameraInfo
 
 from sam_ros.msg import InstanceArray
 from sam_ros.nodes.processes import Child, Processes
-from sam_ros.nodes.reader import Reader, Unspun, drain
+from sam_ros.nodes.reader import Reader, drain, unspun
 from sam_ros.srv import SetPrompts
 
-MANY = 10_000  # frames between two counts
+MANY = QoSProfile(depth=10_000)  # frames between two counts
 PATIENCE = 300.0  # seconds until nodes are active: torch takes long on a busy machine
 
 
@@ -82,9 +82,7 @@ class Listener:
             node,
             self._node.create_client(GetState, f"{prefix}/get_state"),
             self._node.create_client(SetPrompts, f"{prefix}/set_prompts"),
-            self._node.create_subscription(
-                CameraInfo, f"{name}/camera_info", lambda _: None, MANY, callback_group=Unspun()
-            ),
+            unspun(self._node, CameraInfo, f"{name}/camera_info", MANY),
         )
         topic = f"{prefix}/instances"
         self._readers.append(

@@ -17,7 +17,7 @@ from sam_ros.engine import EngineConfig, Prompt, Segmenter
 from sam_ros.engine.config import EverythingConfig
 from sam_ros.engine.decoder import make_decoder
 from sam_ros.engine.embedding import Embedding
-from sam_ros.engine.encoder import DTYPES, Encoder, TorchEncoder, freeze, make_encoder, reduce
+from sam_ros.engine.encoder import DTYPES, Encoder, TorchEncoder, make_encoder, prepare
 from sam_ros.engine.everything import segment_everything
 from sam_ros.engine.transform import Transform
 from sam_ros.model import Sam, build_sam, packing
@@ -167,8 +167,7 @@ def _encoder(sam: Sam, case: Case) -> Encoder:
         return OpenVinoEncoder(sam, DTYPES[case.dtype])
     if DEVICE == "cuda":
         return make_encoder(sam, case.dtype, device=DEVICE)
-    freeze(sam)  # on a CPU make_encoder may choose OpenVINO
-    reduce(sam, DTYPES[case.dtype])
+    prepare(sam, DTYPES[case.dtype])  # on a CPU make_encoder may choose OpenVINO
     return TorchEncoder(sam)
 
 

@@ -19,7 +19,7 @@ from sam_ros.engine.cuda_graphs import CudaRecorder, Recorded
 from sam_ros.model import Sam
 from sam_ros.model.image_encoder import ViT
 from sam_ros.model.packing import pack
-from sam_ros.model.tiny_image_encoder import TinyImageEncoder
+from sam_ros.model.tiny_vit import TinyViT
 
 DTYPES = {
     "float32": torch.float32,
@@ -90,10 +90,11 @@ def freeze(sam: Sam) -> None:
         final()
 
 
-def reduce(sam: Sam, dtype: torch.dtype) -> None:
-    """Have the encoder computed in a precision, all of it or as much as bears it."""
-    own = getattr(sam.image_encoder, "reduce", sam.image_encoder.to)
-    own(dtype)
+def prepare(sam: Sam, dtype: torch.dtype) -> None:
+    """Freeze the encoder and cast it to a precision, all of it or as much as bears it."""
+    freeze(sam)  # while it is in float32
+    cast = getattr(sam.image_encoder, "reduce", sam.image_encoder.to)
+    cast(dtype)
 
 
 def make_encoder(
@@ -117,18 +118,16 @@ def make_encoder(
         raise ValueError(f"dtype: {dtype!r}; expected auto, {', '.join(DTYPES)}")
     on_gpu = device == "cuda"
     chosen = (torch.bfloat16 if on_gpu else torch.float32) if dtype == "auto" else DTYPES[dtype]
-    # torch is as fast with the small ones, and needs less memory and time to start; and OpenVINO
-    # would compute all of sam_tiny's encoder in a reduced precision.
-    alone = isinstance(sam.image_encoder, TinyImageEncoder) or (
-        chosen == torch.float32 and not isinstance(sam.image_encoder, ViT)
-    )
-    if not (on_gpu or compiled or alone) and has_openvino():
+    # In float32 torch is as fast with MobileSAM, and needs less memory and time to start. Of
+    # sam_tiny's encoder OpenVINO would compute all in a reduced precision.
+    reduced = isinstance(sam.image_encoder, TinyViT) and chosen != torch.float32
+    openvino_is_better = isinstance(sam.image_encoder, ViT) or reduced
+    if openvino_is_better and not (on_gpu or compiled) and has_openvino():
         from sam_ros.engine.openvino_encoder import OpenVinoEncoder, has_arithmetic
 
         if has_arithmetic(chosen):
-            return OpenVinoEncoder(sam, chosen)
-    freeze(sam)  # in float32; OpenVINO finds better ways than ours through what is not
-    reduce(sam, chosen)
+            return OpenVinoEncoder(sam, chosen)  # not frozen: it finds better ways than ours
+    prepare(sam, chosen)
     if on_gpu:
         sam.mask_decoder.to(chosen)
     return TorchEncoder(sam.to(device), compiled)

@@ -9,8 +9,8 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
 from sam_ros.geometry.camera import Camera, Window, calibrated
-from sam_ros.nodes.endpoints import NEWEST, subscribe
-from sam_ros.nodes.reader import Unspun, drain
+from sam_ros.nodes.endpoints import NEWEST
+from sam_ros.nodes.reader import drain, unspun
 
 
 class CameraSource:
@@ -32,9 +32,7 @@ class CameraSource:
         self._info: CameraInfo | None = None
         self._camera: Camera | None = None
         self._problem = f"camera_info: none has arrived on {self._topic} yet"
-        self._subscription: Subscription | None = subscribe(
-            node, CameraInfo, topic, self._take, NEWEST, Unspun()
-        )
+        self._subscription: Subscription | None = unspun(node, CameraInfo, topic, NEWEST)
 
     def destroy(self) -> None:
         """Ends the subscription."""

@@ -78,7 +78,7 @@ class SamNode(LifecycleNode):
         self._transforms: Transforms | None = None
         self._depth: DepthSource | None = None
         self._subscribed = ExitStack()
-        self._subscribing = threading.RLock()  # a Ctrl-C may come in the middle of a transition
+        self._subscribing = threading.Lock()  # a Ctrl-C may come in the middle of a transition
         self._closed = False
         self._requests = Services(self, self._gate, self._model, self._enable)
         self._everything = Everything(self, self._gate, lambda: self.parameters, self._model)
@@ -154,28 +154,24 @@ class SamNode(LifecycleNode):
         )
 
     def _activate(self) -> None:
-        with self._subscribing:
+        with self._subscribing, ExitStack() as until_then:
             if self._closed:
                 raise CancelledError
-            try:
-                self._subscribe()
-            except Exception:
-                self._unsubscribe()
-                raise
+            self._subscribe(until_then)
+            self._subscribed = until_then.pop_all()
             self._gate.active = True
         self._hand_over(lambda segmentation: self._outputs.announce(segmentation.objects))
 
-    def _subscribe(self) -> None:
-        """Makes what listens; what was made is ended by :meth:`_unsubscribe`, the last first."""
-        until_then = self._subscribed.callback
+    def _subscribe(self, until_then: ExitStack) -> None:
+        """Makes what listens, until then."""
         camera = CameraSource(self, "camera_info", is_rectified(self.resolve_topic_name("image")))
-        until_then(camera.destroy)
-        self._transforms = transforms = Transforms(self)
-        until_then(transforms.destroy)
-        self._depth = DepthSource(
+        until_then.callback(camera.destroy)
+        transforms = Transforms(self)
+        until_then.callback(transforms.destroy)
+        depth = DepthSource(
             self, lambda: self.parameters, camera, transforms, self._space, self._tally
         )
-        until_then(self._depth.destroy)
+        until_then.callback(depth.destroy)
         clicks = Clicks(
             self,
             self._frames,
@@ -185,7 +181,7 @@ class SamNode(LifecycleNode):
             self._gate.take_requests,
             self._refuse,
         )
-        until_then(clicks.destroy)
+        until_then.callback(clicks.destroy)
         inputs = Inputs(
             self,
             self.parameters.image_transport == "compressed",
@@ -194,7 +190,8 @@ class SamNode(LifecycleNode):
             self._gate.take_boxes,
             self._refuse,
         )
-        until_then(inputs.destroy)
+        until_then.callback(inputs.destroy)
+        self._transforms, self._depth = transforms, depth
 
     def _deactivate(self) -> None:
         with self._subscribing:

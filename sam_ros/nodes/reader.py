@@ -38,6 +38,11 @@ class Unspun(CallbackGroup):
         """Nothing has begun."""
 
 
+def unspun(node: Node, kind: Any, topic: str, qos: QoSProfile) -> Subscription:
+    """A subscription that no executor looks at; :func:`drain` reads it."""
+    return subscribe(node, kind, topic, lambda _: None, qos, Unspun())
+
+
 def drain(subscription: Subscription) -> Iterator[Any]:
     """The messages that have come for an unspun subscription, oldest first."""
     with subscription.handle:
@@ -65,7 +70,7 @@ class Reader:
         qos: QoSProfile,
     ) -> None:
         self._node, self._callback = node, callback
-        self._subscription = subscribe(node, kind, topic, callback, qos, Unspun())
+        self._subscription = unspun(node, kind, topic, qos)
         self._end = GuardCondition(None, None, node.context)
         self._ended = threading.Event()
         self._thread = threading.Thread(

@@ -170,7 +170,7 @@ def test_openvino_in_bfloat16_is_as_near_as_torch() -> None:
     with torch.inference_mode():
         expected = sam.image_encoder(image)
         found = OpenVinoEncoder(sam, torch.bfloat16)(image)
-        module.reduce(sam, torch.bfloat16)
+        module.prepare(sam, torch.bfloat16)
         by_torch = TorchEncoder(sam)(image).float()
     ours, theirs = ((x - expected).square().mean().sqrt() for x in (found, by_torch))
     assert 0 < ours < 1.5 * theirs

@@ -16,8 +16,8 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from sam_ros.nodes import reader
-from sam_ros.nodes.endpoints import QUEUED, subscribe
-from sam_ros.nodes.reader import Reader, Unspun, drain
+from sam_ros.nodes.endpoints import QUEUED
+from sam_ros.nodes.reader import Reader, drain, unspun
 
 
 @pytest.fixture
@@ -142,8 +142,7 @@ def test_destroy_waits_for_the_callback_at_hand(nodes: tuple[Node, Node]) -> Non
 
 def test_what_is_unspun_is_left_to_who_takes_it(nodes: tuple[Node, Node]) -> None:
     sender, node = nodes
-    heard: list[String] = []
-    unspun = subscribe(node, String, "words", heard.append, QUEUED, Unspun())
+    left = unspun(node, String, "words", QUEUED)
     spun: list[String] = []
     node.create_subscription(String, "words", spun.append, QUEUED)
     executor = SingleThreadedExecutor(context=node.context)
@@ -156,6 +155,5 @@ def test_what_is_unspun_is_left_to_who_takes_it(nodes: tuple[Node, Node]) -> Non
         executor.spin_once(timeout_sec=0.05)
     executor.shutdown()
     assert [msg.data for msg in spun] == ["one"]
-    assert heard == []
-    assert list(drain(unspun)) == [String(data="one")]
-    assert list(drain(unspun)) == []
+    assert list(drain(left)) == [String(data="one")]
+    assert list(drain(left)) == []
