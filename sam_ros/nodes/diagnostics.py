@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -19,7 +18,7 @@ PERIOD = 1.0  # seconds between two messages
 WARNED_FOR = 5.0  # seconds that a problem stays in the level of /diagnostics
 
 
-@dataclass(frozen=True)
+@dataclass
 class Counts:
     """What happened since the node was configured.
 
@@ -62,7 +61,8 @@ class Tally:
     @property
     def counts(self) -> Counts:
         """The counts as they are now."""
-        return self._counts
+        with self._lock:
+            return replace(self._counts)
 
     @property
     def problem(self) -> str:
@@ -82,32 +82,38 @@ class Tally:
 
     def received(self) -> None:
         """A picture arrived."""
-        self._add(frames_received=1)
+        with self._lock:
+            self._counts.frames_received += 1
 
     def unreadable(self, problem: str) -> None:
         """A picture could not be decoded."""
-        self._add(frames_unreadable=1)
+        with self._lock:
+            self._counts.frames_unreadable += 1
         self.report(problem)
 
     def encoded(self, seconds: float) -> None:
         """The image encoder ran."""
-        self._add(frames_encoded=1)
-        self._set(encode_ms=seconds * 1e3)
+        with self._lock:
+            self._counts.frames_encoded += 1
+            self._counts.encode_ms = seconds * 1e3
 
     def decoded(self, seconds: float, prompts: int) -> None:
         """Prompts of one frame were decoded together."""
-        self._add(prompts_answered=prompts)
-        self._set(decode_ms=seconds * 1e3)
+        with self._lock:
+            self._counts.prompts_answered += prompts
+            self._counts.decode_ms = seconds * 1e3
 
     def published(self, latency: float) -> None:
         """A scene went out, ``latency`` seconds after its picture came in."""
-        self._add(scenes_published=1)
-        self._set(latency_ms=latency * 1e3)
+        with self._lock:
+            self._counts.scenes_published += 1
+            self._counts.latency_ms = latency * 1e3
 
     def refused(self, refusals: Sequence[Refused]) -> None:
         """Prompts from a topic could not be answered; nobody waits for a status there."""
         if refusals:
-            self._add(prompts_refused=len(refusals))
+            with self._lock:
+                self._counts.prompts_refused += len(refusals)
             more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
             self.report(f"prompt refused: {refusals[0]}{more}")
 
@@ -115,16 +121,6 @@ class Tally:
         """Something went wrong that a person should know about."""
         self._problem, self._problem_at = problem, time.monotonic()
         self._warn(problem)
-
-    def _add(self, **steps: int) -> None:
-        with self._lock:
-            old = self._counts
-            values: Any = {name: getattr(old, name) + step for name, step in steps.items()}
-            self._counts = replace(old, **values)
-
-    def _set(self, **values: Any) -> None:
-        with self._lock:
-            self._counts = replace(self._counts, **values)
 
 
 class Diagnostics:

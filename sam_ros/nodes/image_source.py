@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array as Array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from rcl_interfaces.msg import (
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.task import Future
@@ -89,9 +90,13 @@ class ImageSource(Node):
             qos = QoSProfile(depth=2)
             return self.create_publisher(kind, topic, qos, qos_overriding_options=overridable)
 
-        self._raw = publisher(Image, "image")
-        self._compressed = publisher(CompressedImage, "image/compressed")
-        self._info = publisher(CameraInfo, "camera_info")
+        self._makers: list[tuple[Publisher, Callable[[Picture], Any]]] = [
+            (publisher(Image, "image"), self._to_image),
+            (publisher(CompressedImage, "image/compressed"), self._to_jpeg),
+            (publisher(CameraInfo, "camera_info"), self._camera_info),
+        ]
+        self._shown: Picture | None = None
+        self._messages: dict[Publisher, Any] = {}  # of what is shown
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a camera's pace is real
         self._timer = self.create_timer(self._period(), self._publish_next, clock=steady)
         self.add_on_set_parameters_callback(self._change)
@@ -118,8 +123,8 @@ class ImageSource(Node):
         return SetParametersResult(successful=True)
 
     def _publish_next(self) -> None:
-        outputs = (self._raw, self._compressed, self._info)
-        if self.finished.done() or not any(item.get_subscription_count() for item in outputs):
+        wanted = any(publisher.get_subscription_count() for publisher, _ in self._makers)
+        if self.finished.done() or not wanted:
             return
         try:
             picture = self._read()
@@ -144,25 +149,39 @@ class ImageSource(Node):
         return picture
 
     def _publish(self, picture: Picture) -> None:
+        """Publishes what is subscribed to; a still that is shown again is not converted again."""
+        if picture is not self._shown:
+            self._shown, self._messages = picture, {}
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._settings.frame_id)
-        if self._info.get_subscription_count():
-            self._info.publish(self._camera_info(header, picture.shape[0], picture.shape[1]))
-        if self._raw.get_subscription_count():
-            self._raw.publish(to_image(picture, "rgb8", header))
-        if self._compressed.get_subscription_count():
-            self._compressed.publish(_to_jpeg(picture, self._settings.jpeg_quality, header))
+        for publisher, maker in self._makers:
+            if publisher.get_subscription_count():
+                if publisher not in self._messages:
+                    self._messages[publisher] = maker(picture)
+                msg = self._messages[publisher]
+                msg.header = header
+                publisher.publish(msg)
 
-    def _camera_info(self, header: Header, height: int, width: int) -> CameraInfo:
-        if self._calibration is None:
-            return pinhole(header, height, width, self._settings.horizontal_fov)
+    def _to_image(self, picture: Picture) -> Image:
+        return to_image(picture, "rgb8", Header())
+
+    def _to_jpeg(self, picture: Picture) -> CompressedImage:
+        quality = (cv2.IMWRITE_JPEG_QUALITY, self._settings.jpeg_quality)
+        _, coded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
+        data = Array("B")
+        data.frombytes(coded.tobytes())
+        return CompressedImage(format="rgb8; jpeg compressed bgr8", data=data)
+
+    def _camera_info(self, picture: Picture) -> CameraInfo:
+        height, width = picture.shape[:2]
         info = self._calibration
+        if info is None:
+            return pinhole(Header(), height, width, self._settings.horizontal_fov)
         if (info.height, info.width) != (height, width):
             self.get_logger().warning(
                 f"camera_info_file is for {info.width} x {info.height}; "
                 f"the picture has {width} x {height}",
                 throttle_duration_sec=10.0,
             )
-        info.header = header
         return info
 
 
@@ -186,14 +205,6 @@ def _open(settings: Settings) -> tuple[Pictures, CameraInfo | None]:
     file = settings.camera_info_file
     calibration = read_calibration(Path(file).expanduser()) if file else None
     return open_pictures(settings.path, settings.rate, settings.hold), calibration
-
-
-def _to_jpeg(picture: Picture, quality: int, header: Header) -> CompressedImage:
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    _, coded = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
-    data = Array("B")
-    data.frombytes(coded.tobytes())
-    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data)
 
 
 def _descriptor(name: str) -> ParameterDescriptor:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from array import array as Array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from builtin_interfaces.msg import Duration
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import (
@@ -19,9 +18,8 @@ from vision_msgs.msg import (
     VisionClass,
 )
 
-from sam_ros.engine import rle
-from sam_ros.engine.hypothesis import Hypothesis
-from sam_ros.msg import Instance, InstanceArray, Mask, MaskHypothesis, PromptArray
+from sam_ros.msg import InstanceArray, PromptArray
+from sam_ros.nodes.cdr import write_instance_array
 from sam_ros.nodes.images import to_image
 from sam_ros.nodes.instances import InstanceResult
 from sam_ros.nodes.labels import UNNAMED
@@ -32,47 +30,12 @@ Size = tuple[int, int]
 Mask2D = npt.NDArray[np.bool_]
 
 
-def to_mask(mask: Mask2D) -> Mask:
-    """(H, W) bool as COCO run lengths."""
-    height, width = mask.shape
-    return _run_lengths(rle.encode(mask), (height, width))
-
-
-def to_instance(result: InstanceResult) -> Instance:
-    """One object with all its hypotheses, best first."""
-    return Instance(
-        object_id=result.object_id,
-        instance_id=result.instance_id,
-        label=result.label,
-        label_score=float(result.label_score),
-        state=int(result.state),
-        selected=result.selected,
-        ambiguous=result.hypotheses.ambiguous,
-        hypotheses=[_to_hypothesis(item) for item in result.hypotheses],
-    )
-
-
 def to_instance_array(
-    header: Header, size: Size, model: str, latency: float, results: Iterable[InstanceResult]
+    header: Header, size: Size, model: str, latency: float, results: Sequence[InstanceResult]
 ) -> InstanceArray:
-    """All objects of one frame.
-
-    Args:
-        header: the source image's.
-        size: (H, W) of the source image.
-        model: name of the model that made the masks.
-        latency: seconds from the image's arrival to now.
-        results: in the order to publish.
-    """
-    seconds, fraction = divmod(max(latency, 0.0), 1.0)
-    return InstanceArray(
-        header=header,
-        height=size[0],
-        width=size[1],
-        model=model,
-        latency=Duration(sec=int(seconds), nanosec=int(fraction * 1e9)),
-        instances=[to_instance(result) for result in results],
-    )
+    """All objects of one frame, as :func:`sam_ros.nodes.cdr.write_instance_array` tells them."""
+    data = write_instance_array(header, size, model, latency, results)
+    return cast(InstanceArray, deserialize_message(data, InstanceArray))
 
 
 def target_mask(header: Header, size: Size, result: InstanceResult | None) -> Image:
@@ -144,24 +107,6 @@ def active_prompts(header: Header, objects: Objects) -> PromptArray:
 
 def _binary(header: Header, mask: Mask2D) -> Image:
     return to_image(np.where(mask, np.uint8(255), np.uint8(0)), "mono8", header)
-
-
-def _run_lengths(runs: rle.Counts, size: Size) -> Mask:
-    counts = Array("I")
-    counts.frombytes(runs.tobytes())
-    return Mask(height=size[0], width=size[1], counts=counts)
-
-
-def _to_hypothesis(item: Hypothesis) -> MaskHypothesis:
-    return MaskHypothesis(
-        mask=_run_lengths(item.counts, item.size),
-        score=float(item.score),
-        predicted_iou=float(item.predicted_iou),
-        stability=float(item.stability),
-        area=int(item.area),
-        bbox=to_box(item.box),
-        parent=int(item.parent),
-    )
 
 
 def paint(

@@ -14,6 +14,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 from sam_ros.engine.overlay import OverlayItem, draw_instances
 from sam_ros.msg import InstanceArray, PromptArray
 from sam_ros.nodes import messages
+from sam_ros.nodes.cdr import write_instance_array
 from sam_ros.nodes.diagnostics import Tally
 from sam_ros.nodes.endpoints import create_publisher
 from sam_ros.nodes.frames import Frame
@@ -94,8 +95,8 @@ class Outputs:
             self._prompts = prompts
             self._active_prompts.publish(messages.active_prompts(header, objects))
 
-    def _instances(self, scene: Scene) -> InstanceArray:
-        return messages.to_instance_array(
+    def _instances(self, scene: Scene) -> bytes:
+        return write_instance_array(
             scene.frame.header, scene.frame.size, self._model(), scene.age, scene.results
         )
 

@@ -24,7 +24,7 @@ class Throttle:
     def admits(self, frame: Frame, rate_hz: float) -> bool:
         """True when the picture may be worked on, which then counts as done; rate 0: always."""
         due = self.due(frame, rate_hz)
-        if due:
+        if due and rate_hz > 0:
             self._last = self._time(frame)
         return due
 

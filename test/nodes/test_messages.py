@@ -71,9 +71,15 @@ def decoded(msg: Mask) -> npt.NDArray[np.bool_]:
     return coco.decode(packed).astype(bool)
 
 
+def instance(of: InstanceResult) -> Instance:
+    """The object as it is published."""
+    (msg,) = messages.to_instance_array(HEADER, SIZE, "sam_tiny", 0.0, [of]).instances
+    return msg
+
+
 def test_an_instance_tells_all_hypotheses() -> None:
     """Every figure of every hypothesis is there, in order, with the mask as COCO has it."""
-    msg = messages.to_instance(RESULTS[1])
+    msg = instance(RESULTS[1])
     assert (msg.object_id, msg.instance_id, msg.label) == ("object_2", 2, "mug")
     assert (msg.state, msg.selected, msg.ambiguous) == (Instance.TRACKED, 0, True)
     assert msg.label_score == pytest.approx(0.5)
@@ -86,14 +92,14 @@ def test_an_instance_tells_all_hypotheses() -> None:
 
 def test_boxes_enclose_whole_pixels() -> None:
     """A mask over columns 2..31 and rows 3..22 has a box of 30 x 20 about 16.5, 12.5."""
-    box = messages.to_instance(RESULTS[1]).hypotheses[0].bbox
+    box = instance(RESULTS[1]).hypotheses[0].bbox
     assert (box.center.position.x, box.center.position.y) == (16.5, 12.5)
     assert (box.size_x, box.size_y, box.center.theta) == (30, 20, 0)
 
 
 def test_a_lost_object_has_no_hypotheses() -> None:
     """LOST is told by the state, not by an empty mask."""
-    msg = messages.to_instance(RESULTS[3])
+    msg = instance(RESULTS[3])
     assert msg.state == Instance.LOST and len(msg.hypotheses) == 0
 
 
