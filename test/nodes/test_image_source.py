@@ -153,6 +153,20 @@ def test_parameters_are_live(source: Listener, pictures: Path) -> None:
     source.wait(lambda: source.images[-1].width == 64)
 
 
+def test_a_still_that_is_shown_again_follows_the_parameters(source: Listener) -> None:
+    """Its messages are made once, but stamped anew, and made anew when a parameter changes."""
+    focal = source.infos[-1].k[0]
+    assert source.set("horizontal_fov", 20.0).successful
+    assert source.set("frame_id", "other").successful
+    source.wait(lambda: source.infos[-1].k[0] > 2 * focal)
+    source.images.clear()
+    source.wait(lambda: len(source.images) > 2)
+    assert len({item.header.stamp.nanosec for item in source.images}) == len(source.images)
+    assert {item.header.frame_id for item in source.images} == {"other"}
+    assert source.set("horizontal_fov", 60.0).successful
+    assert source.set("frame_id", "eye").successful
+
+
 def test_parameters_are_described(source: Listener) -> None:
     """Every parameter says what it means, and numbers say their range."""
     client = source.node.create_client(DescribeParameters, "image_source/describe_parameters")
