@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sam_ros.model.layers import neck
+from sam_ros.model.layers import neck, to_image, to_tokens
 from sam_ros.model.packing import gelu
 from sam_ros.model.windows import merge, partition
 
@@ -203,12 +203,11 @@ class Block(nn.Module):
         self.mlp = FeedForward(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
-        x = x + self._attend(x)
-        x = self.local_conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        tokens = x.flatten(1, 2)  # a view, by which OpenVINO sees that memory is in order
-        tokens = tokens + self.mlp(tokens)
-        return tokens.reshape(x.shape).permute(0, 3, 1, 2)
+        size = x.shape[2:]
+        tokens = to_tokens(x)
+        tokens = tokens + self._attend(tokens.unflatten(1, size)).flatten(1, 2)
+        tokens = to_tokens(self.local_conv(to_image(tokens, size)))
+        return to_image(tokens + self.mlp(tokens), size)
 
     def _attend(self, x: Tensor) -> Tensor:
         windows = partition(x, self.window_size)  # (B * count, side, side, C)
