@@ -29,6 +29,7 @@ RESULTS = ROOT / "docs" / "benchmarks"
 GFLOP = {"mobile_sam": 77.5, "sam_vit_b": 972, "sam_vit_l": 2986, "sam_vit_h": 5961}
 SIDE = 2048 if DEVICE == "cpu" else 8192  # of the matrices whose product is the roofline
 MODELS = ("mobile_sam", "sam_vit_b") if DEVICE == "cpu" else tuple(GFLOP)
+DTYPES = ("float32", "bfloat16", *(("float16",) if DEVICE == "cuda" else ()))
 PARTS = ("encoder", "decoder", "click", "everything", "tiny", "small", "ros")
 
 
@@ -92,13 +93,13 @@ def groups(given: argparse.Namespace) -> Iterator[list[Case]]:
         points = given.points or (16 if quick else 32)
         yield list(_beside_reference("everything", "sam_vit_b", points))
     if "tiny" in parts:
-        yield [Case("tiny", "sam_tiny", by, dtype) for by in ours for dtype in _dtypes(by)]
+        yield [Case("tiny", "sam_tiny", by, dtype) for by in ours for dtype in DTYPES]
 
 
 def _beside_reference(work: str, model: str, count: int) -> Iterator[Case]:
     """On a CPU the decoder stays in single precision."""
     yield Case(work, model, "reference", count=count)
-    for dtype in _dtypes("torch") if DEVICE == "cuda" else ("float32",):
+    for dtype in DTYPES if DEVICE == "cuda" else ("float32",):
         yield Case(work, model, "torch", dtype, count)
 
 
@@ -109,20 +110,14 @@ def _encoders(model: str, batch: int, ours: list[str], quick: bool) -> Iterator[
         if DEVICE == "cuda" or not quick:
             yield Case("encoder", model, "transformers", "bfloat16", batch)
     for by in ours:
-        for dtype in _dtypes(by):
+        for dtype in DTYPES:
             yield Case("encoder", model, by, dtype, batch)
-
-
-def _dtypes(by: str) -> tuple[str, ...]:
-    if by == "torch" and DEVICE == "cuda":
-        return "float32", "bfloat16", "float16"
-    return "float32", "bfloat16"
 
 
 def roofline(repeats: int) -> dict[str, float]:
     """GFLOP per second of products of matrices, for each precision."""
     peaks = {}
-    for dtype in _dtypes("torch"):
+    for dtype in DTYPES:
         figures, _ = measure(Case("products", "", "torch", dtype, SIDE), 4 * repeats)
         peaks[dtype] = round(2 * SIDE**3 / _seconds(figures) / 1e9, 1)
     return peaks
@@ -131,11 +126,12 @@ def roofline(repeats: int) -> dict[str, float]:
 def compare(cases: list[Case], repeats: int, peaks: dict[str, float]) -> Iterator[Row]:
     """Measure the cases of a group; one that cannot run is told and left out.
 
-    Also left out is a precision that the device only emulates, which takes ten times as long.
+    So is one in a precision that the device only emulates, which takes ten times as long.
     """
     base: tuple[Figures, Any] | None = None
     for case in cases:
         if peaks[case.dtype] < peaks["float32"]:
+            print(f"{case}: only emulated", file=sys.stderr, flush=True)
             continue
         # Everything mode takes minutes, and its thousand clicks are repeats enough.
         runs = 0 if case.work == "everything" else repeats

@@ -27,6 +27,12 @@ def tight_box(mask: npt.NDArray[np.bool_]) -> Box:
     return np.array((x, y, x + w, y + h), np.float32) - np.float32(0.5)
 
 
+def centre_and_size(box: Box) -> tuple[float, float, float, float]:
+    """X and y of the centre, width and height [px]."""
+    x0, y0, x1, y1 = box.tolist()
+    return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
+
+
 def clip_box(box: Box, size: tuple[int, int]) -> Box:
     """Cut a box at the outer edges of an image of (H, W) pixels."""
     height, width = size

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from std_msgs.msg import Header
 
+from sam_ros.engine.boxes import centre_and_size
 from sam_ros.engine.hypothesis import Hypothesis
 from sam_ros.nodes.instances import InstanceResult, Size
 
@@ -90,6 +91,5 @@ def _write_hypothesis(writer: _Writer, item: Hypothesis) -> None:
     runs = item.counts.astype("<u4", copy=False).tobytes()
     writer.put(4, "<III", *item.size, len(runs) // 4, tail=runs)
     writer.put(4, "<fffI", item.score, item.predicted_iou, item.stability, item.area)
-    x0, y0, x1, y1 = item.box.tolist()
-    centre_and_angle = (x0 + x1) / 2, (y0 + y1) / 2, 0.0
-    writer.put(8, "<dddddb", *centre_and_angle, x1 - x0, y1 - y0, item.parent)
+    x, y, width, height = centre_and_size(item.box)
+    writer.put(8, "<dddddb", x, y, 0.0, width, height, item.parent)

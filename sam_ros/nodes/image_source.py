@@ -92,8 +92,8 @@ class ImageSource(Node):
 
         self._makers: list[tuple[Publisher, Callable[[Picture], Any]]] = [
             (publisher(Image, "image"), self._to_image),
-            (publisher(CompressedImage, "image/compressed"), self._to_jpeg),
             (publisher(CameraInfo, "camera_info"), self._camera_info),
+            (publisher(CompressedImage, "image/compressed"), self._to_jpeg),
         ]
         self._shown: Picture | None = None
         self._messages: dict[Publisher, Any] = {}  # of what is shown

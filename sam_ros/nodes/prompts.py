@@ -11,6 +11,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import BoundingBox2D, Detection2D, ObjectHypothesis, Point2D
 
+from sam_ros.engine.boxes import centre_and_size
 from sam_ros.engine.prompt import BACKGROUND, FOREGROUND
 from sam_ros.engine.prompt import Prompt as EnginePrompt
 from sam_ros.msg import Prompt
@@ -59,9 +60,9 @@ def to_message(prompt: EnginePrompt, header: Header) -> Prompt:
 
 def to_box(box: npt.NDArray[np.float32]) -> BoundingBox2D:
     """Edges x0, y0, x1, y1 as centre and size."""
-    x0, y0, x1, y1 = (float(value) for value in box)
-    msg = BoundingBox2D(size_x=x1 - x0, size_y=y1 - y0)
-    msg.center.position.x, msg.center.position.y = (x0 + x1) / 2, (y0 + y1) / 2
+    x, y, width, height = centre_and_size(box)
+    msg = BoundingBox2D(size_x=width, size_y=height)
+    msg.center.position.x, msg.center.position.y = x, y
     return msg
 
 

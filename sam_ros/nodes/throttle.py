@@ -22,7 +22,10 @@ class Throttle:
         self._last: int | None = None
 
     def admits(self, frame: Frame, rate_hz: float) -> bool:
-        """True when the picture may be worked on, which then counts as done; rate 0: always."""
+        """True when the picture may be worked on, which then counts as done.
+
+        At rate 0 that is always so, and nothing counts.
+        """
         due = self.due(frame, rate_hz)
         if due and rate_hz > 0:
             self._last = self._time(frame)

@@ -159,6 +159,7 @@ def test_a_still_that_is_shown_again_follows_the_parameters(source: Listener) ->
     assert source.set("horizontal_fov", 20.0).successful
     assert source.set("frame_id", "other").successful
     source.wait(lambda: source.infos[-1].k[0] > 2 * focal)
+    source.wait(lambda: source.images[-1].header.frame_id == "other")
     source.images.clear()
     source.wait(lambda: len(source.images) > 2)
     assert len({item.header.stamp.nanosec for item in source.images}) == len(source.images)
