@@ -9,18 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def to_tokens(image: Tensor) -> Tensor:
+def to_cells(image: Tensor) -> Tensor:
     """The cells of (B, C, H, W) in a row, (B, H * W, C).
 
-    A view where channels are the last in memory. OpenVINO sees by the one row that nothing has to
-    move, which it does for a permutation with two readers.
+    A view where channels are the last in memory, as in the embeddings of most encoders. OpenVINO
+    sees by the one row that nothing has to move, which it does for a permutation with two readers.
     """
     return image.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def to_image(tokens: Tensor, size: torch.Size) -> Tensor:
+def to_image(cells: Tensor, size: torch.Size) -> Tensor:
     """(B, H * W, C) as (B, C, H, W), a view."""
-    return tokens.unflatten(1, size).permute(0, 3, 1, 2)
+    return cells.unflatten(1, size).permute(0, 3, 1, 2)
 
 
 class LayerNorm2d(nn.Module):
@@ -33,9 +33,9 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = to_tokens(x)
-        tokens = F.layer_norm(tokens, self.weight.shape, self.weight, self.bias, self.eps)
-        return to_image(tokens, x.shape[2:])
+        cells = to_cells(x)
+        cells = F.layer_norm(cells, self.weight.shape, self.weight, self.bias, self.eps)
+        return to_image(cells, x.shape[2:])
 
 
 class FeedForward(nn.Module):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sam_ros.model.layers import to_cells
 from sam_ros.model.packing import gelu, is_inference
 
 PATCH = 16
@@ -56,7 +57,7 @@ class TinyChannels:
         coarse, stride8, stride4 = embedding.split(
             [self.coarse, 4 * self.stride8, 16 * self.stride4], dim=1
         )
-        flat = coarse.flatten(2).transpose(1, 2).contiguous()
+        flat = to_cells(coarse).contiguous()
         stride8 = stride8.unflatten(1, (self.stride8, 4)).permute(0, 3, 4, 2, 1)
         return flat, stride8.flatten(1, 3), parts_of_cells(stride4, self.stride4)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sam_ros.model.layers import neck, to_image, to_tokens
+from sam_ros.model.layers import neck, to_cells, to_image
 from sam_ros.model.packing import gelu
 from sam_ros.model.windows import merge, partition
 
@@ -204,10 +204,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[2:]
-        tokens = to_tokens(x)
-        tokens = tokens + self._attend(tokens.unflatten(1, size)).flatten(1, 2)
-        tokens = to_tokens(self.local_conv(to_image(tokens, size)))
-        return to_image(tokens + self.mlp(tokens), size)
+        cells = to_cells(x)
+        cells = cells + self._attend(cells.unflatten(1, size)).flatten(1, 2)
+        cells = to_cells(self.local_conv(to_image(cells, size)))
+        return to_image(cells + self.mlp(cells), size)
 
     def _attend(self, x: Tensor) -> Tensor:
         windows = partition(x, self.window_size)  # (B * count, side, side, C)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sam_ros.model.layers import FeedForward
+from sam_ros.model.layers import FeedForward, to_cells
 
 WORTH_IT = 16  # tokens: to project that many costs as much as to project the image
 
@@ -64,8 +64,8 @@ class TwoWayTransformer(nn.Module):
         """
         first = self.layers[0]
         assert isinstance(first, TwoWayBlock)
-        cells = _cells(image)
-        placed = cells + _cells(image_pe)
+        cells = to_cells(image)
+        placed = cells + to_cells(image_pe)
         reads, tells = first.cross_attn_token_to_image, first.cross_attn_image_to_token
         keys, values = reads.heads(reads.k_proj(placed)), reads.heads(reads.v_proj(cells))
         return SharedImage(cells, keys, values, tells.heads(tells.q_proj(placed)))
@@ -91,8 +91,8 @@ class TwoWayTransformer(nn.Module):
         """
         if isinstance(image, Tensor) and len(image) == 1 and tokens.shape[:2].numel() > WORTH_IT:
             image = self.share(image, image_pe)
-        keys = image if isinstance(image, SharedImage) else _cells(image)
-        key_pe, queries = _cells(image_pe), tokens
+        keys = image if isinstance(image, SharedImage) else to_cells(image)
+        key_pe, queries = to_cells(image_pe), tokens
         for layer in self.layers:
             queries, keys = layer(queries, keys, query_pe=tokens, key_pe=key_pe)
         assert isinstance(keys, Tensor)
@@ -256,8 +256,3 @@ class ImageToToken(Attention):
         bias = self.out_proj.bias / self.num_heads
         told = v @ self._by_head(self.out_proj.weight.transpose(0, 1)) + bias
         return torch.baddbmm(image, shares.transpose(1, 2), told.flatten(1, 2))
-
-
-def _cells(image: Tensor) -> Tensor:
-    """(B, C, h, w) as (B, h * w, C), which the embeddings of most encoders are in memory."""
-    return image.flatten(2).transpose(1, 2).contiguous()
